@@ -1,0 +1,222 @@
+"""Every setting, once: its type, default, unit and consequence. ``config/receiver.yaml`` repeats them for users.
+
+Precedence: defaults < ``config/receiver.yaml`` (or ``--config``) < ``config/local.yaml`` < environment
+(``OTLP_RECEIVER_STORE__MEMORY_LIMIT_BYTES=…``) < flags. Read once, at start; frozen afterwards.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MIB = 1 << 20
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Bytes = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListenConfig(Section):
+    """Where the three listeners bind. ``localhost`` is 127.0.0.1 and, where present, ::1."""
+
+    grpc_endpoint: str = Field("localhost:4317", description="OTLP/gRPC; empty switches it off.")
+    http_endpoint: str = Field("localhost:4318", description="OTLP/HTTP; empty switches it off.")
+    query_endpoint: str = Field(
+        "localhost:8888", description="HTTP API, /metrics, /healthz, /readyz."
+    )
+    allow_remote: bool = Field(
+        False,
+        description="Bind addresses other than loopback although there is no authentication.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"),
+        description="Origins whose pages may send OTLP/HTTP; * stands for any port; empty: none.",
+    )
+
+
+class LimitsConfig(Section):
+    """What one request, and all waiting requests together, may cost."""
+
+    request_bytes: Bytes = Field(
+        64 * MIB, description="One request, on the wire and after decompression (rules G1, H5)."
+    )
+    request_messages: PositiveInt = Field(
+        1_000_000,
+        description="Messages in one request: records, attributes, events, links, exemplars counted.",
+    )
+    json_objects: PositiveInt = Field(
+        250_000, description="Objects ({) in one OTLP/JSON body: JSON costs more memory per byte."
+    )
+    response_bytes: Bytes = Field(4 * MIB, description="One answer (rule C11).")
+    waiting_bytes: Bytes = Field(
+        192 * MIB, description="Bodies of all requests that are not on disk yet, together."
+    )
+    wait_s: PositiveFloat = Field(
+        4.0, description="How long a request is held for room before the client is told to retry."
+    )
+    retry_after_s: PositiveFloat = Field(
+        1.9, description="The delay that a refused client is asked to keep (RetryInfo)."
+    )
+    body_timeout_s: PositiveFloat = Field(
+        20.0, description="How long a client may be silent, or take, while it sends a body over HTTP."
+    )
+    http_connections: PositiveInt = Field(
+        2048, description="Open connections per HTTP listener; above it new requests get 503."
+    )
+
+
+class IntakeConfig(Section):
+    """How waiting requests are grouped into one decode and one commit."""
+
+    group_bytes: Bytes = Field(4 * MIB, description="Most bytes of bodies in one commit group.")
+    group_requests: PositiveInt = Field(1024, description="Most requests in one commit group.")
+
+
+class SpoolConfig(Section):
+    """The durable queue on disk, in <data_dir>/spool.db."""
+
+    max_bytes: Bytes = Field(
+        8192 * MIB, description="Payload bytes on disk; above it clients are told to retry."
+    )
+    duplicate_window_s: Annotated[float, Field(ge=0)] = Field(
+        600.0, description="How long identical bytes count as a retry; 0 switches it off."
+    )
+    duplicate_memory_bytes: Bytes = Field(
+        64 * MIB, description="Memory for the keys of recent requests; the oldest go first."
+    )
+
+
+class LoaderConfig(Section):
+    """How spooled requests become store transactions."""
+
+    batch_rows: PositiveInt = Field(
+        122_880, description="Rows of one transaction under load: a DuckDB row group."
+    )
+    batch_wait_s: PositiveFloat = Field(
+        0.25, description="Longest wait for a transaction to fill, in seconds."
+    )
+    memory_bytes: Bytes = Field(
+        96 * MIB, description="Decoded columns kept for the loader; above it, it reads the spool."
+    )
+
+
+class StoreConfig(Section):
+    """The DuckDB file and what it may use."""
+
+    path: str = Field("", description="The database file; empty means <data_dir>/telemetry.duckdb.")
+    memory_limit_bytes: Bytes = Field(256 * MIB, description="DuckDB's memory_limit.")
+    temp_limit_bytes: Bytes = Field(
+        10_240 * MIB, description="DuckDB's max_temp_directory_size, in <data_dir>/tmp."
+    )
+    threads: PositiveInt = Field(2, description="DuckDB's threads.")
+    checkpoint_interval_s: PositiveFloat = Field(
+        10.0, description="Seconds between checkpoints while there is something new."
+    )
+    checkpoint_bytes: Bytes = Field(
+        512 * MIB, description="Payload bytes loaded since the last checkpoint that force the next."
+    )
+    open_retry_s: PositiveFloat = Field(
+        30.0, description="How long a starting server retries a store that another process holds."
+    )
+
+
+class RetentionConfig(Section):
+    """What is deleted, off the ingest path; 0 keeps everything."""
+
+    max_age_hours: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Records older than this are deleted."
+    )
+    max_size_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="Used bytes of the database file above which the oldest records are deleted."
+    )
+    interval_s: PositiveFloat = Field(300.0, description="Seconds between two looks.")
+
+
+class EmbedConfig(Section):
+    """The sentence-transformers model and its worker processes (extra ``embed``)."""
+
+    enabled: bool = Field(True, description="False: no vectors are made; search matches text.")
+    model: str = Field("all-MiniLM-L6-v2", description="Name of the sentence-transformers model.")
+    model_path: str = Field("", description="A folder with the model; empty: found by its name.")
+    device: str = Field("cpu", description="torch device: cpu, cuda, cuda:1, mps.")
+    workers: PositiveInt = Field(1, description="Worker processes.")
+    threads: PositiveInt = Field(1, description="torch threads in each worker.")
+    batch_texts: PositiveInt = Field(32, description="Texts per call of the model.")
+    queue_texts: PositiveInt = Field(1024, description="Texts that wait in memory for a worker.")
+    chunk_tokens: PositiveInt = Field(200, description="Tokens of one chunk of a long text.")
+    max_chunks: PositiveInt = Field(8, description="Chunks of one text; the rest is cut and marked.")
+
+
+class QueryConfig(Section):
+    """Limits and defaults of questions."""
+
+    threshold: Annotated[float, Field(ge=-1, le=1)] = Field(
+        0.2, description="Least cosine similarity of a search result; docs/adr/ has the measurement."
+    )
+    max_limit: PositiveInt = Field(1000, description="Most results that a caller may ask for.")
+    sql_rows: PositiveInt = Field(10_000, description="Most rows of a SQL answer.")
+    sql_bytes: Bytes = Field(16 * MIB, description="Most bytes of a SQL answer.")
+    sql_timeout_s: PositiveFloat = Field(10.0, description="Longest run of a SQL query.")
+    timeout_s: PositiveFloat = Field(30.0, description="Longest run of any other question.")
+    readers: PositiveInt = Field(4, description="Questions that run in the store at a time.")
+
+
+class LogConfig(Section):
+    """The receiver's own log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
+    format: Literal["text", "json"] = Field("text", description="One line per entry either way.")
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    data_dir: str = Field("data", description="Folder of the spool, the store and the index.")
+    stop_timeout_s: PositiveFloat = Field(
+        10.0, description="How long a stop waits for work in hand before it gives up and says so."
+    )
+    listen: ListenConfig = Field(default_factory=ListenConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    intake: IntakeConfig = Field(default_factory=IntakeConfig)
+    spool: SpoolConfig = Field(default_factory=SpoolConfig)
+    loader: LoaderConfig = Field(default_factory=LoaderConfig)
+    store: StoreConfig = Field(default_factory=StoreConfig)
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
+    embed: EmbedConfig = Field(default_factory=EmbedConfig)
+    query: QueryConfig = Field(default_factory=QueryConfig)
+    log: LogConfig = Field(default_factory=LogConfig)
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Settings:
+        if self.limits.waiting_bytes < self.limits.request_bytes:
+            msg = "limits.waiting_bytes must be at least limits.request_bytes"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def data_path(self) -> Path:
+        """Return the data directory."""
+        return Path(self.data_dir)
+
+    @property
+    def store_path(self) -> Path:
+        """Return the database file."""
+        return Path(self.store.path) if self.store.path else self.data_path / "telemetry.duckdb"
+
+    @property
+    def spool_path(self) -> Path:
+        """Return the spool file."""
+        return self.data_path / "spool.db"
+
+    @property
+    def index_path(self) -> Path:
+        """Return the vector index file: a cache, always rebuildable from the store."""
+        return self.data_path / "vectors.usearch"

@@ -1,0 +1,381 @@
+"""The contracts between the stages: transport → intake (decode + spool) → loader → store → query.
+
+A stage imports this module and never another stage; only ``receiver.app`` knows them all. Outcome words,
+everywhere the same: *accepted* (on disk, acknowledged), *refused* (the client is told to retry, or that it
+is bad), *rejected* (single records, counted in partial_success), *duplicate*, *stored*, *quarantined*,
+*embedded*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from receiver.budget import ByteBudget
+from receiver.errors import PermanentError
+from receiver.signals import Signal
+
+
+class Encoding(StrEnum):
+    """How the body of an export request is written."""
+
+    PROTOBUF = "protobuf"
+    JSON = "json"
+
+
+class Transport(StrEnum):
+    """Which listener a request came in by; a label of metrics."""
+
+    GRPC = "grpc"
+    HTTP = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """One export request as a client sent it, decompressed and not yet looked into."""
+
+    signal: Signal
+    body: bytes
+    encoding: Encoding = Encoding.PROTOBUF
+    transport: Transport = Transport.GRPC
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the client of an accepted request is told (OTLP's partial_success).
+
+    ``rejected == 0`` and ``message == ""`` is full success: partial_success stays unset (rule C3).
+    ``rejected == 0`` with a message is a warning (rule C6). The message is at most 1 KiB (rule C11).
+    """
+
+    rejected: int = 0
+    message: str = ""
+
+
+class Intake(Protocol):
+    """**Protocol:** where a transport hands in requests; the answer may be given when it returns."""
+
+    @property
+    def budget(self) -> ByteBudget:
+        """Return the budget that a transport reserves from before it holds a body in memory."""
+        ...
+
+    async def accept(self, request: ExportRequest, *, wait_s: float) -> Outcome:
+        """Return once the request's accepted records are on disk and synced.
+
+        Args:
+            request: The caller has reserved ``len(request.body)`` from ``budget`` and releases it later.
+            wait_s: How long the client can still wait, in seconds.
+
+        Raises:
+            RetryableError: Nothing may be acknowledged; the same bytes may be sent again.
+            PermanentError: The request as a whole is bad; sending it again is useless.
+
+        Cancellation: a request that was taken up is committed all the same and a retry of it is a duplicate.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Decode's word on one request that is acceptable, at least in part."""
+
+    payload: bytes
+    """Protobuf that decodes to exactly the accepted records: the original bytes where nothing was changed."""
+    records: int
+    """Accepted records: spans, log records or data points (a metric without points counts none)."""
+    outcome: Outcome
+    identifiable: bool
+    """True if the request holds an id or a time, so that the same bytes again are a retry."""
+
+
+class Columns(Protocol):
+    """**Protocol:** decoded requests of one signal, held as Arrow memory; opaque outside decode."""
+
+    @property
+    def signal(self) -> Signal:
+        """Return the signal of the requests."""
+        ...
+
+    @property
+    def records(self) -> int:
+        """Return the number of records."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size in memory, in bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedGroup:
+    """What came of decoding some requests of one signal."""
+
+    verdicts: list[Verdict | PermanentError]
+    """One per request, in the order of the requests."""
+    columns: list[Columns]
+    """The accepted records of all of them, in that order; empty where there are none."""
+
+
+class Decoder(Protocol):
+    """**Protocol:** bytes in, columns out; everything that can refuse a record is found here.
+
+    Threads: one call at a time; runs in a worker thread, never on the event loop.
+    """
+
+    def decode(self, requests: Sequence[ExportRequest]) -> DecodedGroup:
+        """Return a verdict for each request and the columns of what was accepted.
+
+        Args:
+            requests: All of one signal.
+        """
+        ...
+
+
+class Flattener(Protocol):
+    """**Protocol:** turns columns into tables that have exactly the store's columns."""
+
+    def flatten(self, columns: Sequence[Columns]) -> dict[str, pa.Table]:
+        """Return the rows by table name (see docs/schema.md); no empty tables.
+
+        Raises:
+            UnloadableRequestError: The columns cannot be turned into rows.
+
+        Threads: one call at a time; blocks, holds the GIL only for moments.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolEntry:
+    """One request to be made durable."""
+
+    signal: Signal
+    payload: bytes
+    records: int
+    outcome: Outcome
+    key: bytes | None
+    """16-byte hash of signal + original body; None where a repetition is never taken for a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledRequest:
+    """One request read back from the spool, its checksum verified."""
+
+    sequence: int
+    signal: Signal
+    payload: bytes
+    records: int
+    accepted_at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentKey:
+    """A request that was accepted not long ago, so that a retry of it can be recognised."""
+
+    key: bytes
+    accepted_at_ns: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedRequest:
+    """A request that was acknowledged and could not be loaded; kept byte for byte."""
+
+    sequence: int
+    signal: Signal
+    payload: bytes
+    records: int
+    reason: str
+    quarantined_at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolStatistics:
+    """Totals of a spool; those of accepted and duplicates survive restarts."""
+
+    requests: int
+    payload_bytes: int
+    highest_sequence: int
+    accepted_records: Mapping[Signal, int] = field(default_factory=dict)
+    duplicate_records: Mapping[Signal, int] = field(default_factory=dict)
+    quarantined_requests: int = 0
+    quarantined_records: Mapping[Signal, int] = field(default_factory=dict)
+    damaged_requests: int = 0
+
+
+class Spool(Protocol):
+    """**Protocol:** the durable queue between the answer and the store.
+
+    Sequence numbers rise and are never used twice, not even when the spool was emptied and reopened.
+    Threads: every method may be called from any worker thread; each blocks; none on the event loop.
+    """
+
+    @property
+    def uuid(self) -> UUID:
+        """Return the identity of this spool; the store keeps one position per spool."""
+        ...
+
+    def append(
+        self, entries: Sequence[SpoolEntry], *, duplicates: Mapping[Signal, int] | None = None
+    ) -> list[int]:
+        """Return the entries' sequence numbers once all of them are on disk and synced, in one commit.
+
+        Args:
+            entries: May be empty when only ``duplicates`` are to be counted.
+            duplicates: Records of suppressed retries to add to the durable totals in the same commit.
+
+        Raises:
+            SpoolUnavailableError: Nothing of it is on disk.
+        """
+        ...
+
+    def read(self, after: int, *, max_bytes: int, until: int | None = None) -> list[SpooledRequest]:
+        """Return the requests above ``after`` in order, at least one if there is any, about ``max_bytes`` of them.
+
+        Damaged rows (checksum) are set aside: moved to quarantine with the reason, counted, and not returned.
+        Quarantined sequences are not returned.
+        """
+        ...
+
+    def records_after(self, position: int) -> dict[Signal, int]:
+        """Return how many records lie above ``position``, per signal (quarantined ones not counted)."""
+        ...
+
+    def remove_through(self, position: int) -> int:
+        """Remove the requests up to ``position``, keep their keys; return how many went."""
+        ...
+
+    def quarantine(self, sequence: int, reason: str) -> None:
+        """Move one request out of the way, byte for byte; a second call for it changes nothing."""
+        ...
+
+    def quarantined(self, *, limit: int = 100) -> list[QuarantinedRequest]:
+        """Return quarantined requests, oldest first."""
+        ...
+
+    def requeue(self) -> int:
+        """Append every quarantined request again under a new sequence number; return how many.
+
+        One commit: a request is either still in quarantine or in the queue, and accepted totals do not change.
+        """
+        ...
+
+    def recent_keys(self, since_ns: int) -> Iterable[RecentKey]:
+        """Return the keys of requests accepted at or after ``since_ns`` (Unix time), oldest first."""
+        ...
+
+    def forget_keys(self, before_ns: int) -> None:
+        """Drop the keys of requests that were accepted before ``before_ns`` and removed from the queue."""
+        ...
+
+    def maintain(self) -> None:
+        """Do the housekeeping that must not happen inside a commit (checkpoint of the write-ahead log)."""
+        ...
+
+    def statistics(self) -> SpoolStatistics:
+        """Return the totals."""
+        ...
+
+    def close(self) -> None:
+        """Close the files; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBatch:
+    """Rows of some requests and the position they bring a spool to: one store transaction."""
+
+    spool: UUID
+    position: int
+    """The highest sequence number that is in ``tables`` or was set aside."""
+    tables: Mapping[str, pa.Table]
+    records: Mapping[Signal, int]
+    """How many records ``tables`` holds, per signal; added to the stored totals in the same transaction."""
+
+
+class StoreWriter(Protocol):
+    """**Protocol:** the one writer of a store.
+
+    Threads: one thread at a time; every method blocks.
+    """
+
+    def position(self, spool: UUID) -> int:
+        """Return the position that is stored for a spool; 0 for one never seen."""
+        ...
+
+    def load(self, batch: LoadBatch) -> None:
+        """Write rows, position and totals in one transaction; all of it or nothing.
+
+        Raises:
+            StoreRejectedError: These rows can never be written.
+            StoreUnavailableError: They can be, later.
+        """
+        ...
+
+    def checkpoint(self) -> Mapping[UUID, int]:
+        """Complete a checkpoint and return the positions that it covers: the spool may forget those."""
+        ...
+
+    def write_embeddings(self, rows: Sequence[TextVectors], *, model: str) -> None:
+        """Write vectors; a text that has vectors of this model already keeps them."""
+        ...
+
+    def retire(self, *, before_ns: int) -> Mapping[Signal, int]:
+        """Delete records that ended before ``before_ns`` (Unix time) and what only they referred to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PendingText:
+    """A distinct text that has no vector of the current model yet."""
+
+    text_id: UUID
+    model_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextVectors:
+    """The vectors of one text: one per chunk, shape ``(chunks, dimension)``, float32, unit length."""
+
+    text_id: UUID
+    vectors: NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """**Protocol:** texts in, vectors out, in other processes."""
+
+    @property
+    def model(self) -> str:
+        """Return the identity of the vectors: model name, digest, dimension, normalised."""
+        ...
+
+    @property
+    def available(self) -> bool:
+        """Return False where the extra ``embed`` is not installed or the model cannot be loaded."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return for each text its chunks' vectors, shape ``(chunks, dimension)``, rows of unit length.
+
+        Raises:
+            EmbeddingUnavailableError: No worker can do it now.
+
+        Cancellation: the batch in hand is finished by the worker and thrown away.
+        """
+        ...
+
+
+Rows = list[dict[str, Any]]
+"""Rows of a query as plain JSON-ready values (ids in lower-case hex, times in nanoseconds as int)."""
+
+Clock = Callable[[], int]
+"""Returns the Unix time in nanoseconds."""
