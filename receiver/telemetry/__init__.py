@@ -1,0 +1,1 @@
+"""What the receiver says about itself: metrics declared once, logging, health."""
