@@ -52,6 +52,10 @@ class EmbeddingUnavailableError(RetryableError):
     """No vector can be made now: the extra ``embed`` is missing, or its worker is down."""
 
 
+class EmbeddingFailedError(EmbeddingUnavailableError):
+    """These very texts failed on a worker that works, or brought two down: try them one by one."""
+
+
 class PermanentError(ReceiverError):
     """The same bytes will never be accepted: INVALID_ARGUMENT, or 400."""
 

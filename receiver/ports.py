@@ -184,6 +184,8 @@ class RecentKey:
     key: bytes
     accepted_at_ns: int
     outcome: Outcome
+    records: int = 0
+    """Accepted records of the request; a retry counts as many duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,28 @@ class SpoolStatistics:
     quarantined_requests: int = 0
     quarantined_records: Mapping[Signal, int] = field(default_factory=dict)
     damaged_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedGroup:
+    """Requests that have just been made durable, with their columns while they are still in memory."""
+
+    sequences: list[int]
+    columns: list[Columns]
+    records: Mapping[Signal, int]
+    payload_bytes: int
+
+
+class Loading(Protocol):
+    """**Protocol:** what takes over committed requests. Threads: the event loop's only; never blocks."""
+
+    def offer(self, group: CommittedGroup) -> None:
+        """Take a group over; it may let the columns go, as the spool has the bytes."""
+        ...
+
+    async def wait_for_room(self) -> None:
+        """Return as soon as the spool holds less than it may."""
+        ...
 
 
 class Spool(Protocol):
@@ -329,9 +353,29 @@ class StoreWriter(Protocol):
         """Write vectors; a text that has vectors of this model already keeps them."""
         ...
 
-    def retire(self, *, before_ns: int) -> Mapping[Signal, int]:
-        """Delete records that ended before ``before_ns`` (Unix time) and what only they referred to."""
+    def retire(self, *, before_ns: int) -> Retired:
+        """Delete records that ended before ``before_ns`` (Unix time) and what only they referred to.
+
+        One transaction; the space is free for reuse after the next completed checkpoint.
+        """
         ...
+
+    def age_at(self, share: float) -> int | None:
+        """Return the Unix time in nanoseconds before which that share of all records lies; None without records."""
+        ...
+
+    def used_bytes(self) -> int:
+        """Return how much of the database file holds something (free blocks not counted)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """What retention deleted."""
+
+    records: Mapping[Signal, int]
+    text_ids: list[UUID]
+    """Texts that no record refers to any more; their vectors went with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,10 +407,15 @@ class Embedder(Protocol):
         """Return False where the extra ``embed`` is not installed or the model cannot be loaded."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> list[NDArray[np.float32]]:
         """Return for each text its chunks' vectors, shape ``(chunks, dimension)``, rows of unit length.
 
+        Args:
+            texts: Any number; long ones become several chunks.
+            urgent: A question waits for it: goes before everything that is not urgent.
+
         Raises:
+            EmbeddingFailedError: These very texts failed; others may not.
             EmbeddingUnavailableError: No worker can do it now.
 
         Cancellation: the batch in hand is finished by the worker and thrown away.

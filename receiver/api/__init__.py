@@ -1,0 +1,1 @@
+"""The HTTP API on the query listener: parameters in, a question to the query service, JSON out."""

@@ -1,0 +1,1 @@
+"""The composition root: knows every stage, wires them up, starts and stops them in order."""

@@ -1,0 +1,183 @@
+"""What the running receiver can say about itself: totals, backlog, problems."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from receiver.app.vectors import Vectors
+from receiver.config import Settings
+from receiver.errors import RetryableError
+from receiver.intake.group_intake import GroupIntake
+from receiver.loader.loader import Loader
+from receiver.ports import Spool, SpoolStatistics
+from receiver.questions import PipelineFigures, RecordCounts, StoreReader
+from receiver.signals import Signal
+
+_STORE_STALLED_S = 60.0
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+@dataclass
+class _Snapshot:
+    """Figures read from disk at one moment."""
+
+    spool: SpoolStatistics
+    in_spool: Mapping[Signal, int]
+    counts: RecordCounts | None = None
+    with_vector: int = 0
+    pending_texts: int = 0
+    conservation: dict[str, Mapping[Signal, int]] = field(default_factory=dict)
+
+
+class RunningReceiver:
+    """Implements ``Pipeline``, ``Health`` (questions) and ``ScrapedFigures`` (metrics) for a running graph."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        spool: Spool,
+        intake: GroupIntake,
+        loader: Loader,
+        reader: StoreReader,
+        vectors: Vectors,
+    ) -> None:
+        """Look at the parts; owns none of them."""
+        self._settings = settings
+        self._spool = spool
+        self._intake = intake
+        self._loader = loader
+        self._reader = reader
+        self._vectors = vectors
+        self._started = time.monotonic()
+        self._snapshot: _Snapshot | None = None
+        self.stopping = False
+
+    async def flush(self, *, embeddings: bool) -> None:
+        """Return when everything acknowledged before the call is stored, and embedded if asked for."""
+        await self._loader.flush()
+        if embeddings:
+            await self._vectors.wait_idle()
+
+    async def requeue(self) -> int:
+        """Put every quarantined request back into the queue; return how many."""
+        count = await asyncio.to_thread(self._spool.requeue)
+        statistics = await asyncio.to_thread(self._spool.statistics)
+        self._loader.notice(statistics.highest_sequence)
+        return count
+
+    def problems(self) -> list[str]:
+        """Return why it cannot accept or has stopped storing; empty while all is well."""
+        found = []
+        if self.stopping:
+            found.append("the receiver is stopping")
+        if self._intake.spool_problem:
+            found.append(f"requests cannot be written to disk: {self._intake.spool_problem}")
+        if self._loader.problem:
+            found.append(self._loader.problem)
+        elif self._loader.stalled_s > _STORE_STALLED_S:
+            found.append(f"nothing was stored for {self._loader.stalled_s:.0f} s although requests wait")
+        if self._loader.spool_bytes >= self._settings.spool.max_bytes:
+            found.append("the spool is full (spool.max_bytes)")
+        return found
+
+    async def refresh(self) -> None:
+        """Read the totals anew, for the next scrape."""
+        statistics, in_spool = await asyncio.to_thread(self._read_spool)
+        snapshot = _Snapshot(statistics, in_spool)
+        try:
+            snapshot.counts = await self._reader.record_counts()
+            if self._vectors.embedder.available:
+                model = self._vectors.embedder.model
+                snapshot.with_vector, snapshot.pending_texts = await self._reader.count_texts(model)
+        except RetryableError:
+            pass  # the store is not open: its figures are left out
+        stored = snapshot.counts.stored if snapshot.counts else dict.fromkeys(Signal, 0)
+        snapshot.conservation = {
+            "accepted": statistics.accepted_records,
+            "stored": stored,
+            "duplicates": statistics.duplicate_records,
+            "in_spool": in_spool,
+            "quarantined": statistics.quarantined_records,
+        }
+        self._snapshot = snapshot
+
+    async def figures(self) -> PipelineFigures:
+        """Return spool, quarantine, totals and what the server holds."""
+        await self.refresh()
+        snapshot = self._snapshot
+        assert snapshot is not None  # noqa: S101 - refresh has just set it
+        statistics = snapshot.spool
+        requests = max(statistics.highest_sequence - self._loader.position, 0)
+        budget = self._intake.budget.statistics()
+        return PipelineFigures(
+            spool={
+                "requests": statistics.requests,
+                "bytes": statistics.payload_bytes,
+                "not_loaded_requests": requests,
+                "not_loaded_records": _by_noun(snapshot.in_spool),
+            },
+            quarantine={
+                "requests": statistics.quarantined_requests,
+                "records": _by_noun(statistics.quarantined_records),
+                "damaged_requests": statistics.damaged_requests,
+            },
+            conservation={state: _by_noun(values) for state, values in snapshot.conservation.items()},
+            server={
+                "uptime_s": round(time.monotonic() - self._started, 3),
+                "memory_rss_bytes": resident_bytes(),
+                "waiting_bytes": budget.used_bytes,
+                "problems": self.problems(),
+            },
+        )
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return the gauges of a scrape; those of the disk are as old as the last ``refresh``."""
+        budget = self._intake.budget.statistics()
+        values: dict[str, float] = {
+            "otelcol_exporter_queue_capacity": self._settings.spool.max_bytes,
+            "otlp_receiver_waiting_bytes": budget.used_bytes,
+            "otlp_receiver_waiting_capacity_bytes": budget.capacity_bytes,
+            "otlp_receiver_last_store_timestamp_seconds": self._loader.last_stored_at,
+            "otelcol_process_memory_rss": resident_bytes(),
+            "otelcol_process_uptime": time.monotonic() - self._started,
+            "otelcol_process_cpu_seconds": time.process_time(),
+        }
+        if (snapshot := self._snapshot) is not None:
+            values |= {
+                "otelcol_exporter_queue_size": max(
+                    snapshot.spool.highest_sequence - self._loader.position, 0
+                ),
+                "otlp_receiver_spool_bytes": snapshot.spool.payload_bytes,
+                "otlp_receiver_quarantined_requests": snapshot.spool.quarantined_requests,
+                "otlp_receiver_embedding_pending_texts": snapshot.pending_texts,
+                "otlp_receiver_texts_with_vector": snapshot.with_vector,
+            }
+            if snapshot.counts:
+                values["otlp_receiver_store_bytes"] = snapshot.counts.database["bytes"]
+        return values
+
+    def conservation(self) -> Mapping[str, Mapping[Signal, int]]:
+        """Return the totals of the conservation identity, as of the last ``refresh``."""
+        return self._snapshot.conservation if self._snapshot else {}
+
+    def _read_spool(self) -> tuple[SpoolStatistics, Mapping[Signal, int]]:
+        position = self._loader.position
+        return self._spool.statistics(), self._spool.records_after(position)
+
+
+def _by_noun(values: Mapping[Signal, int]) -> dict[str, int]:
+    return {signal.records: values.get(signal, 0) for signal in Signal}
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process; 0 where /proc is not there."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0

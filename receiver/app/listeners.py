@@ -1,0 +1,75 @@
+"""The three listeners: OTLP/gRPC, OTLP/HTTP, and the one that answers questions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from receiver.app.figures import RunningReceiver
+from receiver.app.vectors import Vectors
+from receiver.config import Settings
+from receiver.errors import StartError
+from receiver.ports import Intake
+from receiver.questions import StoreReader
+from receiver.telemetry.metrics import Metrics
+from receiver.transport.endpoint import parse_endpoint
+from receiver.transport.grpc_server import GrpcServer
+from receiver.transport.http_server import HttpServer
+
+_LOG = logging.getLogger(__name__)
+
+
+class Listeners:
+    """Starts all that are configured, or none."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        intake: Intake,
+        metrics: Metrics,
+        reader: StoreReader,
+        vectors: Vectors,
+        running: RunningReceiver,
+    ) -> None:
+        """Prepare them; nothing is bound."""
+        self._listen = settings.listen
+        self._grpc = GrpcServer(intake, metrics, settings.limits)
+        self._http = HttpServer(intake, metrics, settings.limits, settings.listen.cors_origins)
+
+    async def start(self) -> Mapping[str, str]:
+        """Bind and accept; return the addresses by name.
+
+        Raises:
+            StartError: A port is taken, or an address is not loopback and nobody said that it may be.
+            ConfigError: An endpoint cannot be read.
+        """
+        self._refuse_remote()
+        addresses: dict[str, str] = {}
+        if self._listen.grpc_endpoint:
+            ports = await self._grpc.start(self._listen.grpc_endpoint)
+            addresses["OTLP/gRPC"] = _address(self._listen.grpc_endpoint, ports)
+        if self._listen.http_endpoint:
+            ports = await self._http.start(self._listen.http_endpoint)
+            addresses["OTLP/HTTP"] = _address(self._listen.http_endpoint, ports)
+        return addresses
+
+    async def stop_ingest(self, grace_s: float) -> None:
+        """Stop both OTLP listeners; requests in hand are finished within the grace."""
+        await self._grpc.stop(grace_s)
+        await self._http.stop(grace_s)
+
+    async def stop_query(self, grace_s: float) -> None:
+        """Stop answering questions."""
+
+    def _refuse_remote(self) -> None:
+        for text in (self._listen.grpc_endpoint, self._listen.http_endpoint, self._listen.query_endpoint):
+            if text and not parse_endpoint(text).is_loopback and not self._listen.allow_remote:
+                raise StartError(
+                    f"{text} can be reached from other machines and there is no authentication",
+                    hint="listen on localhost, or set listen.allow_remote: true to accept that",
+                )
+
+
+def _address(endpoint: str, ports: list[int]) -> str:
+    where = parse_endpoint(endpoint)
+    return f"{where.host}:{ports[0]}" if ":" not in where.host else f"[{where.host}]:{ports[0]}"

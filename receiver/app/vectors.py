@@ -1,0 +1,128 @@
+"""The embedding side put together: worker pool, index, backlog; quiet where no model is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from receiver.config import EmbedConfig
+from receiver.embed.backlog import EmbeddingBacklog
+from receiver.embed.index import VectorIndex
+from receiver.embed.pool import EmbedderPool
+from receiver.errors import EmbeddingUnavailableError
+from receiver.loader.loader import Loader
+from receiver.ports import TextVectors
+from receiver.questions import StoreReader
+from receiver.telemetry.metrics import Metrics
+
+_LOG = logging.getLogger(__name__)
+
+
+class Vectors:
+    """Implements ``receiver.questions.VectorIndex``, empty until the store is open. Threads: the event loop's."""
+
+    def __init__(self, config: EmbedConfig, index_path: Path, metrics: Metrics) -> None:
+        """Prepare; nothing is looked up or loaded."""
+        self.embedder = EmbedderPool(config)
+        self._config = config
+        self._path = index_path
+        self._metrics = metrics
+        self._index: VectorIndex | None = None
+        self._backlog: EmbeddingBacklog | None = None
+        self._changed = False
+
+    def __len__(self) -> int:
+        """Return the number of texts that can be found."""
+        return len(self._index) if self._index else 0
+
+    @property
+    def pending(self) -> int:
+        """Return how many texts had no vector when that was last counted."""
+        return self._backlog.pending if self._backlog else 0
+
+    def search(self, vector: NDArray[np.float32], limit: int) -> list[tuple[UUID, float]]:
+        """Return the nearest texts; see the protocol."""
+        return self._index.search(vector, limit) if self._index else []
+
+    async def start(self, reader: StoreReader, loader: Loader) -> None:
+        """Load or rebuild the index and begin with the backlog; does little where no model is installed."""
+        await self.embedder.start()
+        if not self.embedder.available:
+            return
+        model = self.embedder.model
+        index = VectorIndex(self._path, self.embedder.dimension, model)
+        await asyncio.to_thread(_fill, index, reader, model)
+        self._index = index
+
+        async def write(rows: Sequence[TextVectors]) -> None:
+            self._changed = True
+            await loader.write_embeddings(list(rows), model=model)
+
+        async def count() -> int:
+            return (await reader.count_texts(model))[1]
+
+        self._backlog = EmbeddingBacklog(
+            self.embedder,
+            fetch=lambda limit: reader.pending_texts(model, limit),
+            write=write,
+            count=count,
+            index=index,
+            metrics=self._metrics,
+            config=self._config,
+        )
+        self._backlog.start()
+
+    def wake(self) -> None:
+        """Look for texts without vectors soon."""
+        if self._backlog:
+            self._backlog.wake()
+
+    async def wait_idle(self) -> None:
+        """Return when every text that is stored now has its vectors.
+
+        Raises:
+            EmbeddingUnavailableError: There is no model, or it cannot be done now.
+        """
+        if self._backlog is None:
+            raise EmbeddingUnavailableError(
+                self.embedder.unavailable_reason or "the store is not open yet",
+                hint="install the extra: pip install 'otlp-receiver[embed]'",
+            )
+        await self._backlog.wait_idle()
+
+    async def forget(self, text_ids: Collection[UUID]) -> None:
+        """Find these texts no more."""
+        if self._index and text_ids:
+            await asyncio.to_thread(self._index.remove, text_ids)
+            self._changed = True
+
+    async def close(self) -> None:
+        """Stop the backlog and the worker processes; keep the index on disk."""
+        if self._backlog:
+            await self._backlog.close()
+        await self.embedder.close()
+        if self._index and self._changed:
+            await asyncio.to_thread(self._index.save)
+
+
+def _fill(index: VectorIndex, reader: StoreReader, model: str) -> None:
+    """Bring the index to what the store has: from its file if that is good, and catch up either way."""
+    index.load()
+    stale = set(index.text_ids)
+    missing: dict[UUID, list[NDArray[np.float32]]] = {}
+    for batch in reader.vectors(model):
+        for text_id, vector in zip(batch.text_ids, batch.vectors, strict=True):
+            if text_id in index:
+                stale.discard(text_id)
+            else:
+                missing.setdefault(text_id, []).append(vector)
+    index.remove(stale)
+    index.add(list(missing), [np.stack(vectors) for vectors in missing.values()])
+    if missing or stale:
+        _LOG.info("vector index: %d texts added from the store, %d removed", len(missing), len(stale))

@@ -1,0 +1,1 @@
+"""Texts become vectors here, in worker processes of their own; and vectors are searched here."""

@@ -1,0 +1,1 @@
+"""From the spool to the store: batches, transactions, checkpoints, quarantine, retention."""

@@ -1,0 +1,1 @@
+"""Questions about what is stored: one :class:`receiver.query.service.QueryService`, the only door."""

@@ -1,0 +1,301 @@
+"""The contracts of asking: what a question may hold, who answers it, and what an answer is made of.
+
+``query`` asks a :class:`StoreReader` (``store`` implements it; nothing of SQL is in its methods, so that
+another database can), a :class:`VectorIndex` (``embed``), and the running server's :class:`Pipeline` (``app``).
+Records in answers are :data:`receiver.ports.Rows`: plain values that JSON can say, described in docs/api.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from receiver.ports import PendingText, Rows
+from receiver.signals import Signal
+
+AttributeValue = str | int | float | bool
+TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
+"""OpenTelemetry's words for a metric's aggregation_temporality."""
+
+
+class Status(StrEnum):
+    """Status of a span; a log record is ``error`` from severity ERROR (17) on and ``unset`` below."""
+
+    UNSET = "unset"
+    OK = "ok"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a record must be to be an answer; everything that is set must hold."""
+
+    service: str | None = None
+    since_ns: int | None = None
+    """Unix time; a span's start, a log record's time (observed time where it has none) is at or after it."""
+    until_ns: int | None = None
+    """Unix time; the record's time is before it."""
+    signal: Signal | None = None
+    status: Status | None = None
+    min_duration_ns: int | None = None
+    """Only spans can pass."""
+    name: str | None = None
+    """A span's name, a log record's event name; exact."""
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    """Equal in type and value to an attribute of the record or else of its resource."""
+    min_severity: int | None = None
+    """Least severity_number; only log records can pass."""
+    trace_id: UUID | None = None
+    text: str | None = None
+    """Found in a log record's body, or in a span's name, whatever the case of the letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDescriptor:
+    """What the points of a series have in common."""
+
+    metric_id: UUID
+    name: str
+    type: str
+    """gauge, sum, histogram, exponential_histogram or summary."""
+    unit: str
+    description: str
+    aggregation_temporality: int
+    """0 unspecified, 1 delta, 2 cumulative."""
+    is_monotonic: bool
+    service: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """The buckets of a histogram point of either kind: counts between bounds, lowest first."""
+
+    count: int
+    sum: float | None
+    min: float | None
+    max: float | None
+    bounds: tuple[float, ...] = ()
+    """Explicit bounds; bucket i is (bounds[i-1], bounds[i]]."""
+    counts: tuple[int, ...] = ()
+    scale: int | None = None
+    """None: explicit bounds. Else: bucket i of ``positive`` is (base^i, base^(i+1)], base = 2^(2^-scale)."""
+    zero_count: int = 0
+    zero_threshold: float = 0.0
+    positive: Mapping[int, int] = field(default_factory=dict)
+    negative: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One data point as it was sent."""
+
+    metric_id: UUID
+    attributes: str
+    """JSON text; with ``metric_id`` it names the series."""
+    start_time_unix_nano: int
+    time_unix_nano: int
+    flags: int
+    value: int | float | None = None
+    distribution: Distribution | None = None
+    quantiles: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricQuestion:
+    """Which points of one metric are asked for."""
+
+    name: str
+    filters: Filters = field(default_factory=Filters)
+    limit: int = 200_000
+    """Most raw points that are read; the newest are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAnswer:
+    """Raw points, oldest first in each series, and what describes them."""
+
+    descriptors: Mapping[UUID, MetricDescriptor]
+    points: Sequence[MetricPoint]
+    """The last point of a series before ``since_ns`` is among them: cumulative series are measured from it."""
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRecords:
+    """The records of one trace and, by id, the resources and scopes that they name."""
+
+    spans: Rows
+    logs: Rows
+    resources: Mapping[str, Mapping[str, Any]]
+    scopes: Mapping[str, Mapping[str, Any]]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCounts:
+    """Exact counts of the rows that are in the store at one moment."""
+
+    records: Mapping[Signal, int]
+    by_service: Mapping[str, Mapping[Signal, int]]
+    """A record whose resource has no service.name counts under ``""``."""
+    stored: Mapping[Signal, int]
+    """Cumulative: never lowered by retention."""
+    retired: Mapping[Signal, int]
+    traces: int
+    """Distinct trace ids, estimated within a few percent."""
+    database: Mapping[str, int]
+    """``bytes``, ``used_bytes``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAnswer:
+    """The answer of a user's SQL: JSON-ready values."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VectorBatch:
+    """Some vectors of the store, row by row."""
+
+    text_ids: list[UUID]
+    chunks: NDArray[np.uint16]
+    vectors: NDArray[np.float32]
+    """Shape ``(len(text_ids), dimension)``."""
+
+
+class StoreReader(Protocol):
+    """**Protocol:** everything that is read from a store.
+
+    Every method raises ``StoreUnavailableError`` or ``BusyError`` (retryable) when the store cannot be asked now,
+    and ``QueryLimitError`` at its time or memory limit. Cancellation: the question is stopped in the store.
+    Threads: the event loop's thread; nothing blocks it.
+    """
+
+    async def search_records(self, similarities: Mapping[UUID, float], filters: Filters, limit: int) -> Rows:
+        """Return the best record of each trace that has one of these texts, with ``similarity`` and ``matches``.
+
+        Most similar first, of equals the newest. Records without a trace are grouped by their text.
+        """
+        ...
+
+    async def match_text(self, words: Sequence[str], filters: Filters, limit: int) -> Rows:
+        """Return as ``search_records`` does; similarity is the share of the words that were found."""
+        ...
+
+    async def trace(self, trace_id: UUID, *, limit: int) -> TraceRecords:
+        """Return the spans and log records of a trace, earliest first, at most ``limit`` of each."""
+        ...
+
+    async def services(self) -> Rows:
+        """Return each service's name, counts of records, and times of its first and last span or log record."""
+        ...
+
+    async def traces(self, filters: Filters, limit: int) -> Rows:
+        """Return the traces that have a span that passes the filters, newest first."""
+        ...
+
+    async def logs(self, filters: Filters, limit: int) -> Rows:
+        """Return log records, newest first."""
+        ...
+
+    async def metric_names(self, filters: Filters, limit: int) -> Rows:
+        """Return each metric's name, type, unit, description, services and number of points and series."""
+        ...
+
+    async def metric_points(self, question: MetricQuestion) -> MetricAnswer:
+        """Return the raw points of a metric."""
+        ...
+
+    async def record_counts(self) -> RecordCounts:
+        """Return exact counts."""
+        ...
+
+    async def sql(self, query: str, *, rows: int) -> SqlAnswer:
+        """Return the answer of a user's statement.
+
+        Raises:
+            QueryRefusedError: It is not one read-only statement, or reaches for what is not telemetry.
+            QueryLimitError: It ran into its time or memory limit.
+            QueryError: The store found a mistake in it.
+        """
+        ...
+
+    async def pending_texts(self, model: str, limit: int) -> list[PendingText]:
+        """Return distinct texts that have no vector of this model."""
+        ...
+
+    async def count_texts(self, model: str) -> tuple[int, int]:
+        """Return how many distinct texts have a vector of this model, and how many wait for one."""
+        ...
+
+    def vectors(self, model: str, *, batch_rows: int = 8192) -> Iterator[VectorBatch]:
+        """Yield every vector of this model, a text's chunks possibly in different batches.
+
+        Threads: blocks; call it in a worker thread.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop taking questions; safe to call twice."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """**Protocol:** finds the vectors nearest to one; always rebuildable from the store."""
+
+    def search(self, vector: NDArray[np.float32], limit: int) -> list[tuple[UUID, float]]:
+        """Return texts and cosine similarities, most similar first; a text is there once, with its best chunk.
+
+        Threads: any; takes milliseconds and releases the GIL for most of them.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of texts that can be found."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFigures:
+    """What only the running server knows; ``/api/v1/stats`` shows it as it is."""
+
+    spool: Mapping[str, Any] = field(default_factory=dict)
+    quarantine: Mapping[str, Any] = field(default_factory=dict)
+    conservation: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    server: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Pipeline(Protocol):
+    """**Protocol:** the running server, as far as a question can concern it."""
+
+    async def flush(self, *, embeddings: bool) -> None:
+        """Return when everything acknowledged before the call is stored, and embedded if asked for.
+
+        Raises:
+            RetryableError: It cannot be stored, or embedded, now.
+        """
+        ...
+
+    async def figures(self) -> PipelineFigures:
+        """Return spool, quarantine, totals and backlog."""
+        ...
+
+
+class Health(Protocol):
+    """**Protocol:** says whether the receiver does its work."""
+
+    def problems(self) -> list[str]:
+        """Return why it cannot accept or has stopped storing, a sentence each; empty while all is well.
+
+        Threads: the event loop's thread; answers from memory.
+        """
+        ...

@@ -1,0 +1,131 @@
+"""The store's reader: implements :class:`receiver.questions.StoreReader` on DuckDB cursors.
+
+In the running server the writer and all readers share one database instance of one process; a command that
+reads the file without a server gives a factory of cursors of its own read-only connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from uuid import UUID
+
+import duckdb
+
+from receiver.config import QueryConfig
+from receiver.ports import PendingText, Rows
+from receiver.questions import (
+    Filters,
+    MetricAnswer,
+    MetricQuestion,
+    RecordCounts,
+    SqlAnswer,
+    TraceRecords,
+    VectorBatch,
+)
+from receiver.store import (
+    read_counts,
+    read_metrics,
+    read_records,
+    read_search,
+    read_texts,
+    read_traces,
+    sql_sandbox,
+)
+from receiver.store.read_pool import ReadPool
+
+
+class DuckDbReader:
+    """Answers questions from one DuckDB database; see the protocol for what each method promises.
+
+    Threads: the event loop's thread, except ``vectors``.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], duckdb.DuckDBPyConnection],
+        *,
+        readers: int,
+        timeout_s: float,
+        sql_limits: sql_sandbox.SqlLimits | None = None,
+    ) -> None:
+        """Start without threads.
+
+        Args:
+            connect: Returns a new cursor of the instance; called in a reader's thread.
+            readers: Questions at a time.
+            timeout_s: Longest run of a question.
+            sql_limits: What user SQL may cost; the defaults of :class:`QueryConfig` if None.
+        """
+        self._connect = connect
+        self._pool = ReadPool(connect, readers=readers, timeout_s=timeout_s)
+        self._sql_limits = sql_limits or sql_sandbox.SqlLimits.from_config(QueryConfig())
+
+    async def search_records(self, similarities: Mapping[UUID, float], filters: Filters, limit: int) -> Rows:
+        """Return the best record of each trace that has one of these texts."""
+        return await self._pool.run(
+            lambda cursor: read_search.records_of_texts(cursor, similarities, filters, limit)
+        )
+
+    async def match_text(self, words: Sequence[str], filters: Filters, limit: int) -> Rows:
+        """Return the best record of each trace that holds one of these words."""
+        return await self._pool.run(
+            lambda cursor: read_search.records_with_words(cursor, words, filters, limit)
+        )
+
+    async def trace(self, trace_id: UUID, *, limit: int) -> TraceRecords:
+        """Return the spans and log records of a trace."""
+        return await self._pool.run(
+            lambda cursor: read_traces.records_of_trace(cursor, trace_id, limit=limit)
+        )
+
+    async def services(self) -> Rows:
+        """Return each service with its counts."""
+        return await self._pool.run(read_counts.list_services)
+
+    async def traces(self, filters: Filters, limit: int) -> Rows:
+        """Return the traces that have a span that passes, newest first."""
+        return await self._pool.run(lambda cursor: read_traces.newest_traces(cursor, filters, limit))
+
+    async def logs(self, filters: Filters, limit: int) -> Rows:
+        """Return log records, newest first."""
+        return await self._pool.run(lambda cursor: read_records.newest_logs(cursor, filters, limit))
+
+    async def metric_names(self, filters: Filters, limit: int) -> Rows:
+        """Return each metric once."""
+        return await self._pool.run(lambda cursor: read_metrics.metric_names(cursor, filters, limit))
+
+    async def metric_points(self, question: MetricQuestion) -> MetricAnswer:
+        """Return the raw points of a metric."""
+        return await self._pool.run(lambda cursor: read_metrics.metric_points(cursor, question))
+
+    async def record_counts(self) -> RecordCounts:
+        """Return exact counts."""
+        return await self._pool.run(read_counts.count_records)
+
+    async def sql(self, query: str, *, rows: int) -> SqlAnswer:
+        """Return the answer of a user's statement; see :mod:`receiver.store.sql_sandbox`."""
+        limits = self._sql_limits
+        return await self._pool.run(
+            lambda cursor: sql_sandbox.answer(cursor, query, rows=rows, limits=limits),
+            timeout_s=limits.timeout_s,
+        )
+
+    async def pending_texts(self, model: str, limit: int) -> list[PendingText]:
+        """Return distinct texts that have no vector of this model."""
+        return await self._pool.run(lambda cursor: read_texts.pending_texts(cursor, model, limit))
+
+    async def count_texts(self, model: str) -> tuple[int, int]:
+        """Return how many texts have a vector of this model, and how many wait for one."""
+        return await self._pool.run(lambda cursor: read_texts.count_texts(cursor, model))
+
+    def vectors(self, model: str, *, batch_rows: int = 8192) -> Iterator[VectorBatch]:
+        """Yield every vector of this model; the cursor lives as long as the iteration."""
+        cursor = self._connect()
+        try:
+            yield from read_texts.vector_batches(cursor, model, batch_rows)
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        """Take no more questions."""
+        self._pool.close()

@@ -1,0 +1,180 @@
+"""Runs questions in a bounded pool of threads, each with a cursor of its own, and stops them in time.
+
+A question is a function of a cursor. It runs inside one read-only transaction, so that all of its statements
+see the same rows, and is interrupted at its time limit and when its asker is cancelled. The asker gets the
+answer at the limit even if the database does not react; the thread's place stays taken until it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import duckdb
+
+from receiver.errors import BusyError, QueryLimitError, ShuttingDownError, StoreUnavailableError
+
+T = TypeVar("T")
+
+_INTERRUPT_AGAIN_S = 0.05
+_WAITING_PER_READER = 16
+
+
+class _Question(Generic[T]):
+    """One run of ``work``, which can be stopped from another thread at any moment of its life."""
+
+    def __init__(
+        self, connect: Callable[[], duckdb.DuckDBPyConnection], work: Callable[[duckdb.DuckDBPyConnection], T]
+    ) -> None:
+        self._connect = connect
+        self._work = work
+        self._lock = threading.Lock()
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._stopped = False
+
+    def run(self) -> T:
+        """Return the work's answer; runs in a thread of the pool."""
+        cursor = self._connect()
+        try:
+            with self._lock:
+                self._cursor = cursor
+                if self._stopped:
+                    raise duckdb.InterruptException("stopped before it began")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            return self._work(cursor)
+        finally:
+            with self._lock:
+                self._cursor = None
+            with contextlib.suppress(duckdb.Error):
+                cursor.rollback()
+            cursor.close()
+
+    def stop(self) -> None:
+        """Interrupt the statement that runs now; one that starts later is not, so this is called again."""
+        with self._lock:
+            self._stopped = True
+            if self._cursor is not None:
+                self._cursor.interrupt()
+
+
+class ReadPool:
+    """A bounded number of questions at a time, first come, first served.
+
+    Threads: ``run`` on one event loop; ``close`` anywhere.
+    """
+
+    def __init__(
+        self, connect: Callable[[], duckdb.DuckDBPyConnection], *, readers: int, timeout_s: float
+    ) -> None:
+        """Start without threads; they come with the first questions.
+
+        Args:
+            connect: Returns a new cursor of the database instance; called in the pool's threads.
+            readers: Questions at a time; 16 times as many may wait.
+            timeout_s: The limit of a question that names none, and of the wait for a free place.
+        """
+        self._connect = connect
+        self._timeout_s = timeout_s
+        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
+        self._free = asyncio.Semaphore(readers)
+        self._most_waiting = readers * _WAITING_PER_READER
+        self._waiting = 0
+        self._closed = False
+
+    async def run(
+        self, work: Callable[[duckdb.DuckDBPyConnection], T], *, timeout_s: float | None = None
+    ) -> T:
+        """Return what ``work`` returns.
+
+        Raises:
+            BusyError: No reader became free in time, or too many wait already.
+            QueryLimitError: The time or memory limit was reached.
+            StoreUnavailableError: The database could not be read.
+
+        Cancellation: the statement is interrupted; nothing waits for it.
+        """
+        await self._take_place()
+        question = _Question(self._connect, work)
+        loop = asyncio.get_running_loop()
+        try:
+            future = self._threads.submit(question.run)
+        except RuntimeError as error:
+            self._free.release()
+            raise ShuttingDownError("the store is being closed") from error
+        future.add_done_callback(lambda _: _on_loop(loop, self._free.release))
+        limit = timeout_s or self._timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.wrap_future(_uncancellable(future))
+        except TimeoutError:
+            _stop_until_done(loop, question, future)
+            raise QueryLimitError(
+                f"the question took longer than {limit:g} s",
+                hint="ask for a shorter time range, or add a filter",
+            ) from None
+        except asyncio.CancelledError:
+            _stop_until_done(loop, question, future)
+            raise
+        except duckdb.OutOfMemoryException as error:
+            raise QueryLimitError(
+                "the question needs more memory than the store may use",
+                hint="ask for a shorter time range or fewer rows, or raise store.memory_limit_bytes",
+            ) from error
+        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            raise StoreUnavailableError(f"the store cannot be read now: {error}") from error
+
+    async def _take_place(self) -> None:
+        if self._closed:
+            raise ShuttingDownError("the store is being closed")
+        if self._waiting >= self._most_waiting:
+            raise BusyError(f"{self._waiting} questions wait for a reader already", hint="ask again later")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise BusyError(
+                f"no reader became free within {self._timeout_s:g} s",
+                hint="ask again later, or raise query.readers",
+            ) from None
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Take no more questions; those that run end by themselves or at their limit. Safe to call twice."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _uncancellable(future: Future[T]) -> Future[T]:
+    """Return a future that ends as ``future`` does and whose cancellation leaves ``future`` alone."""
+    copy: Future[T] = Future()
+
+    def pass_on(done: Future[T]) -> None:
+        if not copy.set_running_or_notify_cancel():
+            return
+        if done.cancelled():
+            copy.set_exception(ShuttingDownError("the store is being closed"))
+        elif (error := done.exception()) is not None:
+            copy.set_exception(error)
+        else:
+            copy.set_result(done.result())
+
+    future.add_done_callback(pass_on)
+    return copy
+
+
+def _stop_until_done(loop: asyncio.AbstractEventLoop, question: _Question[T], future: Future[T]) -> None:
+    if future.cancel() or future.done():
+        return
+    question.stop()
+    loop.call_later(_INTERRUPT_AGAIN_S, _stop_until_done, loop, question, future)
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(call)

@@ -1,0 +1,196 @@
+"""Spans and log records as rows of an answer: which columns are read, and what they are called outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from receiver.ports import Rows
+from receiver.questions import Filters
+from receiver.signals import Signal
+from receiver.store.read_filters import LOG_TIME, conditions
+from receiver.store.read_values import (
+    ERROR_SEVERITY,
+    json_value,
+    kind_text,
+    moment,
+    span_id_text,
+    status_text,
+    trace_id_text,
+)
+from receiver.times import duration_ms
+
+_SPAN_COLUMNS = (
+    "trace_id", "span_id", "parent_span_id", "trace_state", "flags", "name", "kind", "start_time_unix_nano",
+    "end_time_unix_nano", "status_code", "status_message", "attributes", "dropped_attributes_count", "events",
+    "dropped_events_count", "links", "dropped_links_count", "resource_id", "scope_id",
+)  # fmt: skip
+_LOG_COLUMNS = (
+    "time_unix_nano", "observed_time_unix_nano", "trace_id", "span_id", "flags", "severity_number",
+    "severity_text", "event_name", "body", "body_type", "attributes", "dropped_attributes_count",
+    "resource_id", "scope_id",
+)  # fmt: skip
+# A resource or scope may stand there twice after a crash; its copies are equal.
+_SERVICES = (
+    "(SELECT resource_id, any_value(service_name) AS service_name FROM resources GROUP BY resource_id)"
+)
+TABLES = {Signal.TRACES: "spans", Signal.LOGS: "logs"}
+
+
+def fetch_spans(
+    cursor: duckdb.DuckDBPyConnection,
+    where: str,
+    values: list[Any],
+    *,
+    order: str = "",
+    limit: int | None = None,
+) -> Rows:
+    """Return the spans ``r`` for which ``where`` holds."""
+    return [_span(row) for row in _fetch(cursor, "spans", where, values, order=order, limit=limit)]
+
+
+def fetch_logs(
+    cursor: duckdb.DuckDBPyConnection,
+    where: str,
+    values: list[Any],
+    *,
+    order: str = "",
+    limit: int | None = None,
+) -> Rows:
+    """Return the log records ``r`` for which ``where`` holds."""
+    return [_log(row) for row in _fetch(cursor, "logs", where, values, order=order, limit=limit)]
+
+
+def newest_logs(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int) -> Rows:
+    """Return the log records that pass, newest first."""
+    asked = conditions(filters, Signal.LOGS)
+    return fetch_logs(cursor, asked.sql, asked.values, order=f"{LOG_TIME} DESC", limit=limit)
+
+
+def dimensions(
+    cursor: duckdb.DuckDBPyConnection, records: Rows
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return the resources and the scopes that records name, by id."""
+    resources = cursor.execute(
+        "SELECT DISTINCT ON (resource_id) resource_id, attributes, dropped_attributes_count, entity_refs,"
+        " schema_url FROM resources WHERE resource_id IN (SELECT unnest(?::UUID[]))",
+        [sorted({record["resource_id"] for record in records})],
+    ).fetchall()
+    scopes = cursor.execute(
+        "SELECT DISTINCT ON (scope_id) scope_id, name, version, attributes, dropped_attributes_count, schema_url"
+        " FROM scopes WHERE scope_id IN (SELECT unnest(?::UUID[]))",
+        [sorted({record["scope_id"] for record in records})],
+    ).fetchall()
+    return (
+        {
+            identity.hex: {
+                "attributes": json_value(attributes),
+                "dropped_attributes_count": dropped,
+                "entity_refs": json_value(entities),
+                "schema_url": schema_url,
+            }
+            for identity, attributes, dropped, entities, schema_url in resources
+        },
+        {
+            identity.hex: {
+                "name": name,
+                "version": version,
+                "attributes": json_value(attributes),
+                "dropped_attributes_count": dropped,
+                "schema_url": schema_url,
+            }
+            for identity, name, version, attributes, dropped, schema_url in scopes
+        },
+    )
+
+
+def _fetch(
+    cursor: duckdb.DuckDBPyConnection,
+    table: str,
+    where: str,
+    values: list[Any],
+    *,
+    order: str,
+    limit: int | None,
+) -> list[dict[str, Any]]:
+    columns = _SPAN_COLUMNS if table == "spans" else _LOG_COLUMNS
+    # Narrow columns first: sorting whole records costs many times the memory.
+    chosen = f"SELECT r.rowid FROM {table} r WHERE {where}"
+    if order:
+        chosen += f" ORDER BY {order}"
+    if limit is not None:
+        chosen += " LIMIT ?"
+        values = [*values, limit]
+    cursor.execute(
+        f"SELECT {', '.join(f'r.{column}' for column in columns)}, s.service_name, t.text"
+        f" FROM {table} r LEFT JOIN {_SERVICES} s USING (resource_id)"
+        " LEFT JOIN (SELECT text_id, any_value(text) AS text FROM texts GROUP BY text_id) t USING (text_id)"
+        f" WHERE r.rowid IN ({chosen})" + (f" ORDER BY {order}, r.rowid" if order else ""),
+        values,
+    )
+    names = (*columns, "service", "text")
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _span(row: dict[str, Any]) -> dict[str, Any]:
+    start, end = row["start_time_unix_nano"], row["end_time_unix_nano"]
+    return {
+        "signal": Signal.TRACES.value,
+        "trace_id": trace_id_text(row["trace_id"]),
+        "span_id": span_id_text(row["span_id"]),
+        "parent_span_id": span_id_text(row["parent_span_id"]),
+        "service": row["service"],
+        "name": row["name"],
+        "kind": kind_text(row["kind"]),
+        **moment("time", start),
+        **moment("end_time", end),
+        "duration_ms": duration_ms(start, end),
+        "status": status_text(row["status_code"]),
+        "status_message": row["status_message"],
+        "text": row["text"],
+        "attributes": json_value(row["attributes"]),
+        "dropped_attributes_count": row["dropped_attributes_count"],
+        "events": [_event(event) for event in row["events"] or ()],
+        "dropped_events_count": row["dropped_events_count"],
+        "links": [{**link, "attributes": json_value(link["attributes"])} for link in row["links"] or ()],
+        "dropped_links_count": row["dropped_links_count"],
+        "trace_state": row["trace_state"],
+        "flags": row["flags"],
+        "resource_id": row["resource_id"].hex,
+        "scope_id": row["scope_id"].hex,
+    }
+
+
+def _event(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": event["name"],
+        **moment("time", event["time_unix_nano"]),
+        "attributes": json_value(event["attributes"]),
+        "dropped_attributes_count": event["dropped_attributes_count"],
+    }
+
+
+def _log(row: dict[str, Any]) -> dict[str, Any]:
+    body = row["body"] if row["body_type"] in ("string", None) else json_value(row["body"])
+    return {
+        "signal": Signal.LOGS.value,
+        "trace_id": trace_id_text(row["trace_id"]),
+        "span_id": span_id_text(row["span_id"]),
+        "service": row["service"],
+        "name": row["event_name"],
+        **moment("time", row["time_unix_nano"] or row["observed_time_unix_nano"]),
+        **moment("observed_time", row["observed_time_unix_nano"]),
+        "duration_ms": None,
+        "status": "error" if row["severity_number"] >= ERROR_SEVERITY else "unset",
+        "severity_number": row["severity_number"],
+        "severity_text": row["severity_text"],
+        "body": body,
+        "body_type": row["body_type"],
+        "text": row["text"],
+        "attributes": json_value(row["attributes"]),
+        "dropped_attributes_count": row["dropped_attributes_count"],
+        "flags": row["flags"],
+        "resource_id": row["resource_id"].hex,
+        "scope_id": row["scope_id"].hex,
+    }

@@ -1,0 +1,102 @@
+"""From texts, or words, to records: the best record of each trace, chosen in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+from receiver.ports import Rows
+from receiver.questions import Filters
+from receiver.signals import Signal
+from receiver.store.read_filters import TIME, Conditions, conditions
+from receiver.store.read_records import TABLES, fetch_logs, fetch_spans
+
+_SEARCHED = (Signal.TRACES, Signal.LOGS)
+_OWN_TEXT = {Signal.TRACES: "r.name", Signal.LOGS: "r.body"}
+
+
+def records_of_texts(
+    cursor: duckdb.DuckDBPyConnection, similarities: Mapping[UUID, float], filters: Filters, limit: int
+) -> Rows:
+    """Return the best record of each trace that has one of these texts."""
+    found = "found AS (SELECT unnest(?::UUID[]) AS text_id, unnest(?::DOUBLE[]) AS similarity)"
+    values: list[Any] = [list(similarities), list(similarities.values())]
+    hits: list[str] = []
+    for signal in _SEARCHED:
+        asked = conditions(filters, signal)
+        hits.append(
+            f"SELECT {_hit(signal)}, f.similarity FROM {TABLES[signal]} r JOIN found f USING (text_id)"
+            f" WHERE {asked.sql}"
+        )
+        values.extend(asked.values)
+    return _best(cursor, found, hits, values, limit)
+
+
+def records_with_words(
+    cursor: duckdb.DuckDBPyConnection, words: Sequence[str], filters: Filters, limit: int
+) -> Rows:
+    """Return the best record of each trace that has one of these words in its text, name or body."""
+    lowered = [word.lower() for word in words]
+    score = Conditions()
+    _score(score, "t.text", lowered)
+    found = (
+        f"found AS (SELECT t.text_id, max({score.parts[0]}) AS similarity FROM texts t GROUP BY t.text_id"
+        " HAVING similarity > 0)"
+    )
+    values = list(score.values)
+    hits: list[str] = []
+    for signal in _SEARCHED:
+        asked, own = conditions(filters, signal), Conditions()
+        _score(own, _OWN_TEXT[signal], lowered)
+        hits.append(
+            f"SELECT {_hit(signal)}, greatest(coalesce(f.similarity, 0), {own.parts[0]}) AS similarity"
+            f" FROM {TABLES[signal]} r LEFT JOIN found f USING (text_id)"
+            f" WHERE ({asked.sql}) AND similarity > 0"
+        )
+        values += [*own.values, *asked.values]
+    return _best(cursor, found, hits, values, limit)
+
+
+def _hit(signal: Signal) -> str:
+    return f"'{signal.value}' AS signal, r.rowid AS record, r.trace_id, r.text_id, {TIME[signal]} AS time"
+
+
+def _score(into: Conditions, column: str, words: Sequence[str]) -> None:
+    """Add an expression for the share of the words that a column holds, whatever the case."""
+    found = " + ".join(f"contains(lower(coalesce({column}, '')), ?)::INTEGER" for _ in words) or "0"
+    into.add(f"({found}) / {max(len(words), 1)}.0::DOUBLE", *words)
+
+
+def _best(
+    cursor: duckdb.DuckDBPyConnection, found: str, hits: list[str], values: list[Any], limit: int
+) -> Rows:
+    # A record without a trace stands with the others of its text: the same line, repeated, is one result.
+    chosen = cursor.execute(
+        f"WITH {found}, hits AS ({' UNION ALL '.join(hits)})"
+        " SELECT arg_max({'signal': signal, 'record': record}, {'similarity': similarity, 'time': time}) AS best,"
+        " max({'similarity': similarity, 'time': time}) AS score, count(*) AS matches FROM hits"
+        " GROUP BY trace_id, CASE WHEN trace_id IS NULL THEN text_id END,"
+        " CASE WHEN trace_id IS NULL AND text_id IS NULL THEN record END"
+        " ORDER BY score.similarity DESC, score.time DESC LIMIT ?",
+        [*values, limit],
+    ).fetchall()
+    by_place: dict[tuple[str, int], dict[str, Any]] = {}
+    for signal, fetch in ((Signal.TRACES, fetch_spans), (Signal.LOGS, fetch_logs)):
+        records = [best["record"] for best, _, _ in chosen if best["signal"] == signal.value]
+        if records:
+            wanted = "r.rowid IN (SELECT unnest(?::BIGINT[]))"
+            rows = fetch(cursor, wanted, [sorted(records)], order="r.rowid")
+            by_place |= {
+                (signal.value, record): row for record, row in zip(sorted(records), rows, strict=True)
+            }
+    return [
+        {
+            **by_place[best["signal"], best["record"]],
+            "similarity": round(score["similarity"], 6),
+            "matches": matches,
+        }
+        for best, score, matches in chosen
+    ]

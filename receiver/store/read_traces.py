@@ -1,0 +1,90 @@
+"""Traces: all records of one, and the newest of many."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+from receiver.ports import Rows
+from receiver.questions import Filters, TraceRecords
+from receiver.signals import Signal
+from receiver.store.read_filters import LOG_TIME, conditions
+from receiver.store.read_records import dimensions, fetch_logs, fetch_spans
+from receiver.store.read_values import moment
+from receiver.times import duration_ms
+
+_FIRST_LOOK = 50
+"""Spans per wanted trace in the first look for the newest; each further look takes ten times as many."""
+
+
+def records_of_trace(cursor: duckdb.DuckDBPyConnection, trace_id: UUID, *, limit: int) -> TraceRecords:
+    """Return the spans and log records of a trace, earliest first, with their resources and scopes."""
+    mine, values = "r.trace_id = ?", [trace_id]
+    spans = fetch_spans(cursor, mine, values, order="r.start_time_unix_nano", limit=limit + 1)
+    logs = fetch_logs(cursor, mine, values, order=LOG_TIME, limit=limit + 1)
+    truncated = len(spans) > limit or len(logs) > limit
+    del spans[limit:], logs[limit:]
+    resources, scopes = dimensions(cursor, spans + logs)
+    return TraceRecords(spans=spans, logs=logs, resources=resources, scopes=scopes, truncated=truncated)
+
+
+def newest_traces(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int) -> Rows:
+    """Return the traces that have a span that passes, newest first."""
+    chosen = _newest_ids(cursor, filters, limit)
+    if not chosen:
+        return []
+    rows = cursor.execute(
+        "WITH roots AS (SELECT r.trace_id, count(*) AS spans, count(*) FILTER (r.status_code = 2) AS errors,"
+        " min(r.start_time_unix_nano) AS started,"
+        " max(greatest(r.start_time_unix_nano, r.end_time_unix_nano)) AS ended,"
+        " arg_min({'name': r.name, 'resource_id': r.resource_id, 'span_id': r.span_id,"
+        " 'orphan': r.parent_span_id IS NOT NULL, 'status': r.status_code},"
+        " {'child': r.parent_span_id IS NOT NULL, 'time': r.start_time_unix_nano}) AS root,"
+        " list_distinct(list(r.resource_id)) AS resource_ids"
+        " FROM spans r WHERE r.trace_id IN (SELECT unnest(?::UUID[])) GROUP BY r.trace_id)"
+        " SELECT trace_id, spans, errors, started, ended, root, resource_ids FROM roots"
+        " ORDER BY started DESC, trace_id",
+        [chosen],
+    ).fetchall()
+    services = _service_names(cursor)
+    return [_summary(row, services) for row in rows]
+
+
+def _newest_ids(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int) -> list[UUID]:
+    asked = conditions(filters, Signal.TRACES)
+    look = limit * _FIRST_LOOK
+    while True:
+        rows = cursor.execute(
+            f"SELECT r.trace_id FROM spans r WHERE {asked.sql} ORDER BY r.start_time_unix_nano DESC LIMIT ?",
+            [*asked.values, look],
+        ).fetchall()
+        distinct = list(dict.fromkeys(trace_id for (trace_id,) in rows))
+        if len(distinct) >= limit or len(rows) < look:
+            return distinct[:limit]
+        look *= 10
+
+
+def _service_names(cursor: duckdb.DuckDBPyConnection) -> dict[UUID, str | None]:
+    return dict(
+        cursor.execute(
+            "SELECT resource_id, any_value(service_name) FROM resources GROUP BY resource_id"
+        ).fetchall()
+    )
+
+
+def _summary(row: tuple[Any, ...], services: dict[UUID, str | None]) -> dict[str, Any]:
+    trace_id, spans, errors, started, ended, root, resource_ids = row
+    return {
+        "trace_id": trace_id.hex,
+        "name": root["name"],
+        "service": services.get(root["resource_id"]),
+        "services": sorted({name for each in resource_ids if (name := services.get(each))}),
+        **moment("time", started),
+        "duration_ms": duration_ms(started, ended),
+        "span_count": spans,
+        "error_count": errors,
+        "status": "error" if errors else "ok" if root["status"] == 1 else "unset",
+        "root_is_missing": root["orphan"],
+    }

@@ -1,0 +1,135 @@
+"""Any ASGI application on an endpoint: uvicorn's protocol in the caller's loop, with a start and stop of ours.
+
+``uvicorn.Server`` is not used: it takes over SIGINT and SIGTERM, polls ten times a second, and cancels what
+exceeds the grace in a way that answers 500. Promised: the sockets accept when ``start`` returns, and when
+``stop`` returns no connection and no task is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from receiver.transport.endpoint import address_of, bind_sockets, parse_endpoint
+from receiver.transport.http_protocol import BoundedHttpProtocol
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+
+
+class AsgiServer:
+    """One application on one endpoint, without lifespan, WebSocket, access log or signal handlers.
+
+    Threads: the event loop's thread only.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        name: str,
+        connections: int,
+        keep_alive_s: float,
+        overloaded: App | None = None,
+    ) -> None:
+        """Prepare a listener; nothing is bound yet.
+
+        Args:
+            app: Is cancelled at the end of ``stop``'s grace; one that ends silently then is answered with 503.
+            name: For the log.
+            connections: Open connections; on one above it a request goes to ``overloaded``.
+            keep_alive_s: How long a connection may be idle between two requests.
+            overloaded: Answers requests there is no room for; by default a bare 503.
+        """
+        self._app = app
+        self._name = name
+        self._connections = connections
+        self._overloaded = overloaded or _unavailable
+        self._state = ServerState()
+        self._servers: list[asyncio.Server] = []
+        self._config = Config(
+            self._limited,
+            http=BoundedHttpProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="error",  # what clients do wrong is answered and counted, not logged
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=round(keep_alive_s),
+        )
+        self._config.load()
+
+    async def start(self, endpoint: str) -> list[int]:
+        """Accept connections on ``endpoint`` from here on; return the bound ports.
+
+        Raises:
+            ConfigError: The endpoint cannot be read.
+            StartError: The port is taken or the address is not of this machine.
+        """
+        loop = asyncio.get_running_loop()
+        sockets = bind_sockets(parse_endpoint(endpoint))
+        ports = [address_of(sock).port for sock in sockets]
+        for sock in sockets:
+            self._servers.append(await loop.create_server(self._protocol, sock=sock))
+        return ports
+
+    async def stop(self, grace_s: float) -> None:
+        """Stop listening and return once every request is answered, or after ``grace_s`` seconds.
+
+        What is in hand then is cancelled. Does nothing before ``start``; a second call does nothing.
+        """
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()  # closes it if it is idle, else after the answer
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=grace_s)
+        late = set(self._state.tasks)
+        if late:
+            _log.warning("%s: %d requests did not end within %g s", self._name, len(late), grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=grace_s)
+        # Answers are in the sockets' buffers: close() sends them and then ends, which abort() would not.
+        for connection in list(self._state.connections):
+            connection.transport.close()
+        for server in servers:
+            await server.wait_closed()
+
+    def _protocol(self) -> BoundedHttpProtocol:
+        return BoundedHttpProtocol(config=self._config, server_state=self._state, app_state={})
+
+    async def _limited(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        crowded = len(self._state.connections) > self._connections
+        app = self._overloaded if crowded else self._app
+        try:
+            await app(scope, receive, watched)
+        except asyncio.CancelledError:
+            # Only stop() cancels, and nothing comes after this: uvicorn would answer 500, which loses data.
+            if not started:
+                await _unavailable(scope, receive, send)
+
+
+async def _unavailable(_scope: MutableMapping[str, Any], _receive: Receive, send: Send) -> None:
+    headers = [(b"retry-after", b"2"), (b"content-length", b"0"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

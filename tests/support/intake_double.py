@@ -1,0 +1,66 @@
+"""A double of the port ``Intake``: keeps what it got and answers as it was told."""
+
+from __future__ import annotations
+
+import asyncio
+
+from receiver.budget import ByteBudget
+from receiver.ports import ExportRequest, Outcome
+
+
+class IntakeDouble:
+    """An intake that writes nothing."""
+
+    def __init__(self, *, budget_bytes: int = 192 << 20) -> None:
+        """Accept everything with full success until told otherwise."""
+        self._budget = ByteBudget(budget_bytes)
+        self._open = asyncio.Event()
+        self._open.set()
+        self._changed = asyncio.Condition()
+        self.outcome = Outcome()
+        self.error: Exception | None = None
+        self.requests: list[ExportRequest] = []
+        self.waits_s: list[float] = []
+        self.finished = 0
+
+    @property
+    def budget(self) -> ByteBudget:
+        """Return the budget."""
+        return self._budget
+
+    @property
+    def used_bytes(self) -> int:
+        """Return how much of the budget is reserved."""
+        return self._budget.statistics().used_bytes
+
+    async def accept(self, request: ExportRequest, *, wait_s: float) -> Outcome:
+        """Keep the request, wait while blocked, then raise ``error`` or return ``outcome``."""
+        async with self._changed:
+            self.requests.append(request)
+            self.waits_s.append(wait_s)
+            self._changed.notify_all()
+        await self._open.wait()
+        async with self._changed:
+            self.finished += 1
+            self._changed.notify_all()
+        if self.error is not None:
+            raise self.error
+        return self.outcome
+
+    def block(self) -> None:
+        """Let requests wait from here on."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Let every request go on."""
+        self._open.set()
+
+    async def arrived(self, count: int) -> None:
+        """Return once ``count`` requests in all were handed in."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.requests) >= count)
+
+    async def done(self, count: int) -> None:
+        """Return once ``count`` requests in all were answered, whether or not anyone still listened."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.finished >= count)
