@@ -104,7 +104,7 @@ class LoaderConfig(Section):
         0.25, description="Longest wait for a transaction to fill, in seconds."
     )
     memory_bytes: Bytes = Field(
-        96 * MIB, description="Decoded columns kept for the loader; above it, it reads the spool."
+        48 * MIB, description="Decoded columns kept for the loader; above it, it reads the spool."
     )
 
 
@@ -112,7 +112,7 @@ class StoreConfig(Section):
     """The DuckDB file and what it may use."""
 
     path: str = Field("", description="The database file; empty means <data_dir>/telemetry.duckdb.")
-    memory_limit_bytes: Bytes = Field(256 * MIB, description="DuckDB's memory_limit.")
+    memory_limit_bytes: Bytes = Field(192 * MIB, description="DuckDB's memory_limit.")
     temp_limit_bytes: Bytes = Field(
         10_240 * MIB, description="DuckDB's max_temp_directory_size, in <data_dir>/tmp."
     )

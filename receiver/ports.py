@@ -143,8 +143,10 @@ class Decoder(Protocol):
 class Flattener(Protocol):
     """**Protocol:** turns columns into tables that have exactly the store's columns."""
 
-    def flatten(self, columns: Sequence[Columns]) -> dict[str, pa.Table]:
+    def flatten(self, columns: list[Columns]) -> dict[str, pa.Table]:
         """Return the rows by table name (see docs/schema.md); no empty tables.
+
+        The list is emptied meanwhile, so that columns and rows do not both take up memory.
 
         Raises:
             UnloadableRequestError: The columns cannot be turned into rows.
@@ -229,6 +231,10 @@ class Loading(Protocol):
 
     def offer(self, group: CommittedGroup) -> None:
         """Take a group over; it may let the columns go, as the spool has the bytes."""
+        ...
+
+    async def pace(self) -> None:
+        """Return at once, or a short moment later while the store is behind; bounded, far below any deadline."""
         ...
 
     async def wait_for_room(self) -> None:

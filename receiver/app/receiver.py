@@ -25,7 +25,7 @@ from receiver.decode.decoder import ColumnDecoder
 from receiver.decode.flattener import ColumnFlattener
 from receiver.decode.nested_values import NestedValues
 from receiver.duplicates import DuplicateWindow
-from receiver.errors import ReceiverError, StoreUnavailableError
+from receiver.errors import ReceiverError, RetryableError, StoreUnavailableError
 from receiver.intake.group_intake import GroupIntake
 from receiver.loader.loader import Loader
 from receiver.ports import Clock
@@ -39,6 +39,7 @@ from receiver.telemetry.metrics import Metrics
 _LOG = logging.getLogger(__name__)
 _OPEN_AGAIN_S = 0.25
 _FORGET_S = 30.0
+_MAINTAIN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class Receiver:
         self._tasks = [
             loop.create_task(self._guarded("opening the store", self._open_store), name="open store"),
             loop.create_task(self._guarded("retention", self._retention.run), name="retention"),
+            loop.create_task(self._guarded("the spool's housekeeping", self._maintain_spool), name="spool"),
             loop.create_task(self._guarded("forgetting old keys", self._forget_keys), name="forget keys"),
         ]
         return addresses
@@ -146,7 +148,7 @@ class Receiver:
                 await self.loader.close()
         except TimeoutError:
             _LOG.warning("not everything was loaded within %.0f s; it stays in the spool", deadline)
-            self.loader.abandon()
+            await self.loader.abandon()
         await self.vectors.close()
         await self.listeners.stop_query(1.0)
         self.reader.close()
@@ -189,6 +191,14 @@ class Receiver:
         await self.loader.start(DuckDbWriter(store))
         self.store_opened.set()
         await self.vectors.start(self.reader, self.loader)
+
+    async def _maintain_spool(self) -> None:
+        while True:
+            await asyncio.sleep(_MAINTAIN_S)
+            try:
+                await asyncio.to_thread(self._spool.maintain)
+            except RetryableError as error:
+                _LOG.warning("the spool's log could not be shortened: %s; it is tried again", error)
 
     async def _forget_keys(self) -> None:
         while True:

@@ -192,7 +192,7 @@ class EmbeddingBacklog:
                 taken.append(self._queue.get_nowait())
             together = [text for text in taken if text.text_id not in self._failures]
             alone = [[text] for text in taken if text.text_id in self._failures]
-            for batch in [taken]:
+            for batch in [together, *alone]:
                 if batch and self._outage is None:
                     await self._embed(batch)
             for _ in taken:

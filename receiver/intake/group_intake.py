@@ -254,6 +254,7 @@ class GroupIntake:
         loop = asyncio.get_running_loop()
         while True:
             group = await self._commits.get()
+            await self._loading.pace()
             duplicates, self._duplicates = self._duplicates, Counter()
             started = time.perf_counter()
             try:

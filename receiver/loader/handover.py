@@ -7,6 +7,9 @@ from collections import deque
 from receiver.ports import CommittedGroup
 
 
+_FULL = 0.8  # a group more may still fit; two lanes commit at the same time
+
+
 class Handover:
     """Keeps groups in the order of their commit and lets the columns of the newest go when it is full.
 
@@ -20,6 +23,11 @@ class Handover:
         self._groups: deque[CommittedGroup] = deque()
         self._bytes = 0
         self.highest_sequence = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Return True if the next group would not be kept."""
+        return self._bytes >= self._capacity * _FULL
 
     def offer(self, group: CommittedGroup) -> None:
         """Keep the group if there is room; remember in any case that it is in the spool."""

@@ -9,12 +9,14 @@ request, which goes to quarantine byte for byte while loading goes on).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TypeVar
 
 from receiver.config import Settings
@@ -25,6 +27,7 @@ from receiver.errors import (
     StoreRejectedError,
     UnloadableRequestError,
 )
+from receiver.loader.freed_memory import give_back
 from receiver.loader.handover import Handover
 from receiver.ports import (
     Columns,
@@ -38,13 +41,17 @@ from receiver.ports import (
     SpooledRequest,
     StoreWriter,
     TextVectors,
+    Verdict,
 )
 from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
 _READ_BYTES = 8 << 20
+_LARGE_BATCH_BYTES = 8 << 20
 _RETRY_S = (0.1, 0.3, 1.0, 3.0, 5.0)
+_PACE_S = 0.15  # well below what any client notices, and long enough for most transactions
+_MOVING_S = 1.0
 _REMOVED_ENOUGH = 0.9  # of spool.max_bytes: room is announced a little late, so that it is worth it
 T = TypeVar("T")
 
@@ -58,8 +65,8 @@ class _Batch:
     columns: list[Columns] = field(default_factory=list)
     records: Counter[Signal] = field(default_factory=Counter)
     payload_bytes: int = 0
-    bisected: bool = False
-    """True once the store refused it as a whole: from then on it is loaded from the spool, by halves."""
+    from_spool: bool = False
+    """True once an attempt failed: its columns are gone, the spool has the bytes."""
 
     @property
     def rows(self) -> int:
@@ -104,6 +111,7 @@ class Loader:
         self._bytes_since_checkpoint = 0
         self._checkpoint_due: float | None = None
         self._has_room = asyncio.Event()
+        self._stored_some = asyncio.Event()
         statistics = spool.statistics()
         self._spool_bytes = statistics.payload_bytes
         self._handover.highest_sequence = statistics.highest_sequence
@@ -146,6 +154,17 @@ class Loader:
         """Return as soon as the spool holds less than it may."""
         if not self._has_room.is_set():
             await self._has_room.wait()
+
+    async def pace(self) -> None:
+        """Return at once, or a moment later while the loader moves and has more in memory than it can hold.
+
+        Decoding everything twice (once more from the spool) would cost all clients more than this wait.
+        """
+        if self._handover.is_full and time.time() - self.last_stored_at < _MOVING_S:
+            self._stored_some.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PACE_S):
+                    await self._stored_some.wait()
 
     async def start(self, writer: StoreWriter) -> None:
         """Begin loading into an open store, from its position for this spool."""
@@ -234,10 +253,12 @@ class Loader:
                 await self.checkpoint()
         self._thread.shutdown(wait=True)
 
-    def abandon(self) -> None:
-        """Stop now; what is not loaded stays in the spool."""
+    async def abandon(self) -> None:
+        """Stop after the transaction in hand; what is not loaded stays in the spool."""
         if self._task is not None:
             self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.to_thread(self._thread.shutdown, wait=True)
 
     def _opened(self) -> StoreWriter:
         if self._writer is None:
@@ -337,8 +358,20 @@ class Loader:
             batch.position = until  # everything up to there was set aside
             return
         await self._in_thread(lambda: self._decode_into(batch, requests))
+        batch.position = requests[-1].sequence
 
     def _decode_into(self, batch: _Batch, requests: list[SpooledRequest]) -> None:
+        for signal, run in groupby(requests, key=lambda r: r.signal):
+            self._decode_run(batch, signal, list(run))
+
+    def _decode_run(self, batch: _Batch, signal: Signal, requests: list[SpooledRequest]) -> None:
+        """Decode consecutive requests of one signal together; one by one only if there is one at fault."""
+        decoded = self._decoder.decode([ExportRequest(signal, r.payload) for r in requests])
+        counts = [v.records if isinstance(v, Verdict) else -1 for v in decoded.verdicts]
+        if counts == [r.records for r in requests]:
+            size = sum(len(r.payload) for r in requests)
+            batch.add(requests[-1].sequence, decoded.columns, {signal: sum(counts)}, size)
+            return
         for request in requests:
             try:
                 columns = self._columns(request)
@@ -387,12 +420,12 @@ class Loader:
 
     async def _attempt(self, batch: _Batch) -> None:
         started = time.perf_counter()
-        if not batch.bisected:
+        if not batch.from_spool:
+            batch.from_spool = True
             try:
                 await self._in_thread(lambda: self._write(batch))
             except (StoreRejectedError, UnloadableRequestError) as error:
                 _LOG.warning("a batch cannot be loaded, looking for the request at fault: %s", error)
-                batch.bisected = True
             else:
                 self._metrics.loaded(batch.records, time.perf_counter() - started)
                 return
@@ -401,8 +434,12 @@ class Loader:
     def _write(self, batch: _Batch) -> None:
         tables = self._flattener.flatten(batch.columns)
         self._opened().load(LoadBatch(self._spool.uuid, batch.position, tables, batch.records))
+        if batch.payload_bytes > _LARGE_BATCH_BYTES:
+            del tables
+            give_back()
 
     async def _advance(self, position: int) -> None:
+        self._stored_some.set()
         async with self._moved:
             self._position = position
             self._moved.notify_all()
@@ -424,8 +461,7 @@ class Loader:
         try:
             part = _Batch(requests[-1].sequence)
             for request in requests:
-                part.columns += self._columns(request)
-                part.records[request.signal] += request.records
+                part.add(request.sequence, self._columns(request), {request.signal: request.records}, 0)
             self._write(part)
         except (StoreRejectedError, UnloadableRequestError) as error:
             if len(requests) == 1:

@@ -17,7 +17,13 @@ import numpy as np
 import orjson
 
 from receiver.config import QueryConfig
-from receiver.errors import EmbeddingUnavailableError, InvalidFilterError, NotFoundError, QueryError
+from receiver.errors import (
+    EmbeddingFailedError,
+    EmbeddingUnavailableError,
+    InvalidFilterError,
+    NotFoundError,
+    QueryError,
+)
 from receiver.ports import Embedder, Rows
 from receiver.query.buckets import Aggregation, stretches
 from receiver.query.reasons import reason, words_of
@@ -131,7 +137,7 @@ class QueryService:
         if reason_for_text is None:
             try:
                 vector = await self._question_vector(question)
-            except EmbeddingUnavailableError as error:
+            except (EmbeddingUnavailableError, EmbeddingFailedError) as error:
                 reason_for_text = f"the embedding model is not available ({error.message})"
             else:
                 rows = await self._nearest_records(vector, filters, limit, least)
@@ -152,7 +158,7 @@ class QueryService:
         return None if len(self._index) else "no text has a vector yet"
 
     async def _question_vector(self, question: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-        (chunks,) = await self._embedder.embed([self._prepare(question)])
+        (chunks,) = await self._embedder.embed([self._prepare(question)], urgent=True)
         if not len(chunks):
             raise EmbeddingUnavailableError("the model made no vector of the question")
         mean = np.asarray(chunks, dtype=np.float32).mean(axis=0)

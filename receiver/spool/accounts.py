@@ -134,7 +134,7 @@ def accounts_of(connection: sqlite3.Connection) -> Accounts:
     for signal, accepted, duplicates in connection.execute("SELECT * FROM totals"):
         accounts.total({signal: accepted}, {signal: duplicates})
     for row in connection.execute(
-        "SELECT sequence / ?, signal, count(*), sum(records), sum(payload_bytes) FROM requests GROUP BY 1, 2",
+        "SELECT sequence / ?, signal, count(*), coalesce(sum(records), 0), sum(payload_bytes) FROM requests GROUP BY 1, 2",
         (BUCKET,),
     ):
         accounts.add_bucket(*row)

@@ -51,9 +51,11 @@ _SLICE_KEYS = 4096
 _LAST = (1 << 63) - 1
 
 # What the accounts count; cast, because damaged bytes may have become another type.
-_COUNTED = "sequence, signal, CAST(records AS INTEGER), CAST(payload_bytes AS INTEGER)"
+_COUNTED = (
+    "sequence, signal, coalesce(CAST(records AS INTEGER), 0), coalesce(CAST(payload_bytes AS INTEGER), 0)"
+)
 _KEEP_KEYS = """INSERT INTO keys
-  SELECT sequence, key, CAST(records AS INTEGER), accepted_at_ns, outcome_rejected, outcome_message
+  SELECT sequence, key, coalesce(CAST(records AS INTEGER), 0), accepted_at_ns, outcome_rejected, outcome_message
   FROM requests WHERE sequence BETWEEN ? AND ? AND key IS NOT NULL"""
 
 
@@ -178,7 +180,7 @@ class SqliteSpool:
         with self._write_lock, disk_errors_named("read"):
             whole = self._accounts.records_from_bucket(bucket + 1)
             rows = self._writer.execute(
-                "SELECT signal, sum(records) FROM requests WHERE sequence > ? AND sequence < ? GROUP BY signal",
+                "SELECT signal, coalesce(sum(records), 0) FROM requests WHERE sequence > ? AND sequence < ? GROUP BY signal",
                 (position, (bucket + 1) * BUCKET),
             ).fetchall()
         part = dict(rows)
@@ -332,9 +334,9 @@ class SqliteSpool:
                 if row is None:
                     return
                 writer.execute(
-                    "INSERT INTO quarantine SELECT sequence, signal, records, checksum, accepted_at_ns, ?, ?, ?,"
-                    " coalesce(payload, x'') FROM requests LEFT JOIN payloads USING (sequence)"
-                    " WHERE sequence = ?",
+                    "INSERT INTO quarantine SELECT sequence, coalesce(signal, ''), coalesce(records, 0),"
+                    " coalesce(checksum, -1), coalesce(accepted_at_ns, 0), ?, ?, ?, coalesce(payload, x'')"
+                    " FROM requests LEFT JOIN payloads USING (sequence) WHERE sequence = ?",
                     (self._clock(), int(damaged), _storable(reason), sequence),
                 )
                 writer.execute(_KEEP_KEYS, (sequence, sequence))

@@ -8,6 +8,7 @@ loader asks for them (``DuckDbWriter.checkpoint``), because what they cover may 
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,7 @@ class DuckDbStore:
         """Wrap an open connection; use :meth:`open`."""
         self.connection = connection
         self.path = path
+        self._lock = threading.Lock()  # DuckDB refuses two calls at once on one connection
 
     @classmethod
     def open(cls, path: Path, config: StoreConfig, *, temp_directory: Path) -> DuckDbStore:
@@ -68,7 +70,8 @@ class DuckDbStore:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own to the same database."""
-        return self.connection.cursor()
+        with self._lock:
+            return self.connection.cursor()
 
     def file_bytes(self) -> int:
         """Return the size of the database file and its write-ahead log."""
@@ -77,7 +80,8 @@ class DuckDbStore:
 
     def close(self) -> None:
         """Close the database; DuckDB checkpoints what is in its log."""
-        self.connection.close()
+        with self._lock:
+            self.connection.close()
 
 
 def _first_line(error: Exception) -> str:

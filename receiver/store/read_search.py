@@ -43,8 +43,8 @@ def records_with_words(
     score = Conditions()
     _score(score, "t.text", lowered)
     found = (
-        f"found AS (SELECT t.text_id, max({score.parts[0]}) AS similarity FROM texts t GROUP BY t.text_id"
-        " HAVING similarity > 0)"
+        f"found AS (SELECT t.text_id, max({score.parts[0]}) AS share FROM texts t GROUP BY t.text_id"
+        " HAVING share > 0)"
     )
     values = list(score.values)
     hits: list[str] = []
@@ -52,7 +52,7 @@ def records_with_words(
         asked, own = conditions(filters, signal), Conditions()
         _score(own, _OWN_TEXT[signal], lowered)
         hits.append(
-            f"SELECT {_hit(signal)}, greatest(coalesce(f.similarity, 0), {own.parts[0]}) AS similarity"
+            f"SELECT {_hit(signal)}, greatest(coalesce(f.share, 0), {own.parts[0]}) AS similarity"
             f" FROM {TABLES[signal]} r LEFT JOIN found f USING (text_id)"
             f" WHERE ({asked.sql}) AND similarity > 0"
         )
@@ -80,7 +80,7 @@ def _best(
         " max({'similarity': similarity, 'time': time}) AS score, count(*) AS matches FROM hits"
         " GROUP BY trace_id, CASE WHEN trace_id IS NULL THEN text_id END,"
         " CASE WHEN trace_id IS NULL AND text_id IS NULL THEN record END"
-        " ORDER BY score.similarity DESC, score.time DESC LIMIT ?",
+        " ORDER BY score DESC LIMIT ?",
         [*values, limit],
     ).fetchall()
     by_place: dict[tuple[str, int], dict[str, Any]] = {}

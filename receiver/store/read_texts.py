@@ -37,8 +37,8 @@ def count_texts(cursor: duckdb.DuckDBPyConnection, model: str) -> tuple[int, int
 
 def vector_batches(cursor: duckdb.DuckDBPyConnection, model: str, batch_rows: int) -> Iterator[VectorBatch]:
     """Yield every vector of this model as columns."""
-    reader = cursor.execute(
-        "SELECT text_id::VARCHAR AS text_id, chunk, vector FROM embeddings WHERE model = ?", [model]
+    reader = cursor.sql(
+        "SELECT text_id::VARCHAR AS text_id, chunk, vector FROM embeddings WHERE model = ?", params=[model]
     ).to_arrow_reader(batch_rows)
     for batch in cast("Iterable[pa.RecordBatch]", reader):
         if not batch.num_rows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -24,6 +25,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
+# How long answers may take to get out when the grace is over, in seconds.
+_FLUSH_S = 1.0
 
 
 class AsgiServer:
@@ -55,6 +58,7 @@ class AsgiServer:
         self._connections = connections
         self._overloaded = overloaded or _unavailable
         self._state = ServerState()
+        self._none_left = asyncio.Event()
         self._servers: list[asyncio.Server] = []
         self._config = Config(
             self._limited,
@@ -94,22 +98,43 @@ class AsgiServer:
             server.close()
         for connection in list(self._state.connections):
             connection.shutdown()  # closes it if it is idle, else after the answer
-        if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=grace_s)
+        deadline = time.monotonic() + grace_s
+        # A loop, because a pipelined request becomes a task when the one before it is answered.
+        while self._state.tasks and (left_s := deadline - time.monotonic()) > 0:
+            await asyncio.wait(self._state.tasks, timeout=left_s)
         late = set(self._state.tasks)
         if late:
             _log.warning("%s: %d requests did not end within %g s", self._name, len(late), grace_s)
             for task in late:
                 task.cancel()
-            await asyncio.wait(late, timeout=grace_s)
-        # Answers are in the sockets' buffers: close() sends them and then ends, which abort() would not.
-        for connection in list(self._state.connections):
-            connection.transport.close()
+            await asyncio.wait(late, timeout=_FLUSH_S)
+        await self._close_connections()
         for server in servers:
             await server.wait_closed()
 
+    async def _close_connections(self) -> None:
+        if not self._state.connections:
+            return
+        self._none_left.clear()
+        # Answers may still be in buffers: close() sends them first. Who does not read is cut off after a while.
+        for connection in list(self._state.connections):
+            connection.transport.close()
+        try:
+            async with asyncio.timeout(_FLUSH_S):
+                await self._none_left.wait()
+        except TimeoutError:
+            for connection in list(self._state.connections):
+                connection.transport.abort()
+            await self._none_left.wait()
+
+    def _connection_lost(self) -> None:
+        if not self._state.connections:
+            self._none_left.set()
+
     def _protocol(self) -> BoundedHttpProtocol:
-        return BoundedHttpProtocol(config=self._config, server_state=self._state, app_state={})
+        protocol = BoundedHttpProtocol(config=self._config, server_state=self._state, app_state={})
+        protocol.on_lost = self._connection_lost
+        return protocol
 
     async def _limited(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         started = False

@@ -24,7 +24,7 @@ MARGIN_S = 0.5
 """What is left of a client's deadline when it gets its answer, at the least."""
 LEAST_WAIT_S = 0.05
 """Even a client in a hurry gets this long: most requests are on disk by then."""
-_OVERTIME_S = 0.25
+_OVERTIME_S = 0.1  # for an intake that keeps to its wait and answers just then
 
 _log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import cast
 
@@ -19,22 +20,19 @@ from receiver.transport.http2_refusal import PREFACE, Http2Refusal
 HEAD_TIMEOUT_S = 20.0
 """How long a client may take for a request's head, from the connection or the head's first byte."""
 HEAD_BYTES = 64 << 10
-"""Upper bound of a head's fields, and of bytes that lead to nothing (an endless line or chunk extension)."""
+"""Upper bound of bytes that lead to nothing: a head, trailer or chunk extension without end (checked per read)."""
 DISCARD_BYTES = 256 << 20
 """How much of a body is read and thrown away after its answer, so that the client gets to read the answer."""
-
-
-class _HeadTooLargeError(Exception):
-    """Raised inside the parser's callbacks, which turns it into an error of its own."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection; see the module."""
 
+    on_lost: Callable[[], None] | None = None
+    """Called when the connection is gone and no longer counted."""
     _head_timer: asyncio.TimerHandle | None = None
     _http2: Http2Refusal | None = None
     _fresh = True
-    _head_bytes = 0
     _idle_bytes = 0
     _discarded_bytes = 0
 
@@ -44,9 +42,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clock and tell the server."""
         self._stop_head_timer()
         super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def data_received(self, data: bytes) -> None:
         """Parse; look first for HTTP/2 and afterwards for bytes that led to nothing."""
@@ -62,18 +62,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._idle_bytes > HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The request's head is too large.")
-
-    def on_message_begin(self) -> None:
-        """Count anew."""
-        super().on_message_begin()
-        self._head_bytes = 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep one field, of the head or of a chunked body's trailer, while there are not too many."""
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > HEAD_BYTES:
-            raise _HeadTooLargeError
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application; its own deadlines count from here."""

@@ -53,7 +53,9 @@ async def test_the_identity_names_model_digest_and_dimension(pool: EmbedderPool)
 
 async def test_vectors_are_float32_of_unit_length_in_the_order_of_the_texts(pool: EmbedderPool) -> None:
     """More texts than one batch come back complete and in order."""
-    texts = [f"request number {word} failed" for word in ("one", "two", "three", "four", "five", "six", "seven")]
+    texts = [
+        f"request number {word} failed" for word in ("one", "two", "three", "four", "five", "six", "seven")
+    ]
     vectors = await pool.embed(texts)
     assert [(v.shape, v.dtype) for v in vectors] == [((1, 384), np.dtype(np.float32))] * 7
     assert np.allclose(np.linalg.norm(np.concatenate(vectors), axis=1), 1.0, atol=1e-5)
@@ -179,9 +181,9 @@ def test_a_worker_ends_when_the_receiver_is_killed() -> None:
         pid = int(process.stdout.readline())
         process.kill()
         try:
-        watched = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return  # it was faster than we are
+            watched = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return  # it was faster than we are
     try:
         assert select.select([watched], [], [], 60)[0], "the worker outlived the receiver by a minute"
     finally:

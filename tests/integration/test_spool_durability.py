@@ -191,6 +191,7 @@ def test_a_damaged_payload_is_set_aside_and_blocks_nobody(
         "UPDATE requests SET records = 'many' WHERE sequence = 1",
         "UPDATE requests SET signal = 'tracez' WHERE sequence = 1",
         "UPDATE requests SET signal = CAST(x'ff00' AS TEXT) WHERE sequence = 1",
+        "UPDATE requests SET (records, signal, checksum) = (NULL, NULL, NULL) WHERE sequence = 1",
         "UPDATE requests SET checksum = 1 WHERE sequence = 1",
         "UPDATE payloads SET payload = 'text' WHERE sequence = 1",
         "DELETE FROM payloads WHERE sequence = 1",
@@ -202,6 +203,10 @@ def test_each_kind_of_damaged_row_is_set_aside(tmp_path: Path, damage: str) -> N
     spool = SqliteSpool(path)
     spool.append([make_entry(n) for n in range(3)])
     spool.close()
+    with sqlite3.connect(path) as raw:  # a damaged row does not keep to the table's rules
+        raw.execute("PRAGMA writable_schema = ON")
+        raw.execute("UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'requests'")
+    raw.close()
     with sqlite3.connect(path) as raw:
         raw.execute(damage)
     raw.close()

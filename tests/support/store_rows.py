@@ -18,8 +18,8 @@ T0 = 1_790_000_000_000_000_000
 MS = 1_000_000
 S = 1_000_000_000
 _NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
-MODEL = "words/384"
-DIMENSION = 384
+MODEL = "words/4096"
+DIMENSION = 4096
 
 
 def identity(text: str) -> UUID:
@@ -239,6 +239,7 @@ class WordEmbedder:
     def __init__(self, *, available: bool = True) -> None:
         """Say whether it can be used."""
         self._available = available
+        self.asked_urgently: list[bool] = []
 
     @property
     def model(self) -> str:
@@ -250,8 +251,9 @@ class WordEmbedder:
         """Return whether it can be used."""
         return self._available
 
-    async def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return one vector per text."""
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> list[NDArray[np.float32]]:
+        """Return one vector per text, and remember how it was asked."""
+        self.asked_urgently.append(urgent)
         return [word_vector(text)[None, :] for text in texts]
 
 

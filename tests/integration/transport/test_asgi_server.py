@@ -112,3 +112,22 @@ def test_an_address_of_another_machine_is_a_start_error(host: str) -> None:
     """One line says what to use instead."""
     with pytest.raises(StartError, match=r"cannot listen on .*use an address of this machine"):
         bind_sockets(Endpoint(host, 0))
+
+
+async def test_a_client_that_does_not_read_is_cut_off_at_stop() -> None:
+    """When stop returns no connection is left, whatever its buffers hold."""
+
+    async def endless(_scope: MutableMapping[str, Any], _receive: Receive, send: Send) -> None:
+        body = bytes(32 << 20)
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    server = AsgiServer(endless, name="test", connections=10, keep_alive_s=60)
+    port = (await server.start("127.0.0.1:0"))[0]
+    async with raw_http.connection(port) as http:
+        await http.write(raw_http.request_bytes("/", method="GET"))
+        await http.reader.readexactly(10)
+        async with asyncio.timeout(10):
+            await server.stop(0.05)
+        assert not server._state.connections

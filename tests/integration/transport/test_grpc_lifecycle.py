@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import anyio
@@ -67,6 +68,15 @@ async def test_a_taken_port_is_one_line_that_says_what_to_do(listeners: Listener
         await second.start(f"127.0.0.1:{listener.port}")
     assert "\n" not in str(caught.value)
     await second.stop(1.0)
+
+
+async def test_nobody_else_can_share_the_port(listeners: Listeners) -> None:
+    """The default of gRPC lets a second program bind it silently and take half of the connections."""
+    listener = await listeners.grpc()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", listener.port))
 
 
 async def test_health_names_the_server_and_the_three_services(

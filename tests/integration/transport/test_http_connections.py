@@ -10,7 +10,6 @@ import anyio
 import grpc
 import pytest
 
-from receiver.signals import Signal
 from receiver.transport.http_protocol import HEAD_TIMEOUT_S
 from receiver.transport.http_server import KEEP_ALIVE_S
 from tests.integration.transport.conftest import Listeners, export_call

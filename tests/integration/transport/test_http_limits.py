@@ -214,11 +214,11 @@ async def test_h11_inflated_bytes_are_counted_in_the_budget(listeners: Listeners
 
 async def test_a_body_waits_for_room_and_the_client_is_not_blamed(listeners: Listeners) -> None:
     """A request that waits longer than the body may take is accepted when there is room."""
-    listener = await listeners.http(IntakeDouble(budget_bytes=100_000), wait_s=30, body_timeout_s=0.2)
+    listener = await listeners.http(IntakeDouble(budget_bytes=100_000), wait_s=30, body_timeout_s=0.5)
     async with raw_http.connection(listener.port) as http:
         async with listener.intake.budget.held(100_000, wait_s=1):
             await http.write(request_bytes(PATH, b"a", headers=PROTOBUF | {"Content-Length": "2"}))
-            await asyncio.sleep(0.4)  # longer than body_timeout_s: what this test is about
+            await asyncio.sleep(0.7)  # longer than body_timeout_s: what this test is about
         await http.write(b"b")
         assert (await http.answer()).status == 200
     assert listener.intake.waits_s[0] < 29.9

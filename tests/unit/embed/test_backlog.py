@@ -174,13 +174,13 @@ async def test_more_texts_set_aside_than_the_queue_holds_do_not_block_the_others
 
 async def test_close_tells_those_who_wait() -> None:
     """Nobody waits for ever: a stop ends the waiting with a reason, and what was pending stays pending."""
-
     asked = asyncio.Event()
 
     class _NeverReady(_Texts):
         async def write(self, rows: Sequence[TextVectors]) -> None:
             asked.set()
             await asyncio.Event().wait()
+            await super().write(rows)
 
     texts = _NeverReady(["one"])
     async with _running(texts, HashingEmbedder()) as (backlog, _):
