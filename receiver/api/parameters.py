@@ -98,7 +98,9 @@ def _parse(parameter: Parameter, text: str, now_ns: int) -> Any:
     try:
         return parameter.parse(text, now_ns)
     except InvalidFilterError as error:
-        raise InvalidFilterError(f"{parameter.name}: {error.message}", hint=error.hint) from error
+        raise InvalidFilterError(
+            f"{parameter.name}: {error.message}", hint=error.hint or parameter.description
+        ) from error
     except ValueError as error:
         raise InvalidFilterError(
             f"{parameter.name}: {text!r} is not what it must be", hint=parameter.description

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
+from receiver import __version__
+from receiver.api.app import QueryApp
 from receiver.app.figures import RunningReceiver
-from receiver.app.vectors import Vectors
 from receiver.config import Settings
 from receiver.errors import StartError
 from receiver.ports import Intake
-from receiver.questions import StoreReader
+from receiver.query.service import QueryService
 from receiver.telemetry.metrics import Metrics
+from receiver.transport.asgi_server import AsgiServer
 from receiver.transport.endpoint import parse_endpoint
 from receiver.transport.grpc_server import GrpcServer
 from receiver.transport.http_server import HttpServer
 
-_LOG = logging.getLogger(__name__)
+_QUERY_CONNECTIONS = 256
+_QUERY_KEEP_ALIVE_S = 30.0
+
+
+class FreshMetrics:
+    """The receiver's metrics with the totals of this moment; implements the API's ``RenderedMetrics``."""
+
+    def __init__(self, metrics: Metrics, running: RunningReceiver) -> None:
+        """Render ``metrics`` after asking ``running`` for its totals."""
+        self._metrics = metrics
+        self._running = running
+
+    async def render(self) -> bytes:
+        """Return the Prometheus text."""
+        await self._running.refresh()
+        return self._metrics.render()
 
 
 class Listeners:
@@ -25,16 +41,28 @@ class Listeners:
     def __init__(
         self,
         settings: Settings,
+        *,
         intake: Intake,
         metrics: Metrics,
-        reader: StoreReader,
-        vectors: Vectors,
+        service: QueryService,
         running: RunningReceiver,
     ) -> None:
         """Prepare them; nothing is bound."""
         self._listen = settings.listen
         self._grpc = GrpcServer(intake, metrics, settings.limits)
         self._http = HttpServer(intake, metrics, settings.limits, settings.listen.cors_origins)
+        self._query = AsgiServer(
+            QueryApp(
+                service,
+                FreshMetrics(metrics, running),
+                running,
+                own_hosts=self._own_hosts(),
+                version=__version__,
+            ),
+            name="query",
+            connections=_QUERY_CONNECTIONS,
+            keep_alive_s=_QUERY_KEEP_ALIVE_S,
+        )
 
     async def start(self) -> Mapping[str, str]:
         """Bind and accept; return the addresses by name.
@@ -51,6 +79,9 @@ class Listeners:
         if self._listen.http_endpoint:
             ports = await self._http.start(self._listen.http_endpoint)
             addresses["OTLP/HTTP"] = _address(self._listen.http_endpoint, ports)
+        if self._listen.query_endpoint:
+            ports = await self._query.start(self._listen.query_endpoint)
+            addresses["query"] = _address(self._listen.query_endpoint, ports)
         return addresses
 
     async def stop_ingest(self, grace_s: float) -> None:
@@ -60,6 +91,16 @@ class Listeners:
 
     async def stop_query(self, grace_s: float) -> None:
         """Stop answering questions."""
+        await self._query.stop(grace_s)
+
+    def _own_hosts(self) -> list[str]:
+        """Return the host that is listened on, should it not be a loopback name; the guard knows those."""
+        if not self._listen.query_endpoint:
+            return []
+        where = parse_endpoint(self._listen.query_endpoint)
+        if where.is_loopback:
+            return []
+        return ["*"] if where.host in ("0.0.0.0", "::", "") else [where.host]  # noqa: S104 - compared, not bound
 
     def _refuse_remote(self) -> None:
         for text in (self._listen.grpc_endpoint, self._listen.http_endpoint, self._listen.query_endpoint):

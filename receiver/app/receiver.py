@@ -171,7 +171,8 @@ class Receiver:
     async def _open_store(self) -> None:
         config = self.settings.store
         deadline = time.monotonic() + config.open_retry_s
-        while True:
+        store: DuckDbStore | None = None
+        while store is None:
             try:
                 store = await asyncio.to_thread(
                     DuckDbStore.open,
@@ -179,7 +180,6 @@ class Receiver:
                     config,
                     temp_directory=self.settings.data_path / "tmp",
                 )
-                break
             except StoreUnavailableError as error:
                 self.loader.problem = str(error)
                 if time.monotonic() > deadline:

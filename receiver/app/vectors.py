@@ -114,7 +114,7 @@ class Vectors:
 def _fill(index: VectorIndex, reader: StoreReader, model: str) -> None:
     """Bring the index to what the store has: from its file if that is good, and catch up either way."""
     index.load()
-    stale = set(index.text_ids)
+    stale = set(index.text_ids())
     missing: dict[UUID, list[NDArray[np.float32]]] = {}
     for batch in reader.vectors(model):
         for text_id, vector in zip(batch.text_ids, batch.vectors, strict=True):

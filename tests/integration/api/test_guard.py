@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.api.conftest import Client
+from tests.support.query_listener import Client
 from tests.support.store_rows import StoreRows
 
 JSON = {"content-type": "application/json"}

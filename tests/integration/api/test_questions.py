@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from receiver.errors import SpoolUnavailableError
-from tests.integration.api.conftest import Client, RunningServer
+from tests.support.query_listener import Client, RunningServer
 from tests.support.store_rows import MS, T0, S, StoreRows, trace
 
 
