@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 MIB = 1 << 20
 
 PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
 
 
@@ -86,7 +86,7 @@ class SpoolConfig(Section):
     max_bytes: Bytes = Field(
         8192 * MIB, description="Payload bytes on disk; above it clients are told to retry."
     )
-    duplicate_window_s: Annotated[float, Field(ge=0)] = Field(
+    duplicate_window_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         600.0, description="How long identical bytes count as a retry; 0 switches it off."
     )
     duplicate_memory_bytes: Bytes = Field(
@@ -131,7 +131,7 @@ class StoreConfig(Section):
 class RetentionConfig(Section):
     """What is deleted, off the ingest path; 0 keeps everything."""
 
-    max_age_hours: Annotated[float, Field(ge=0)] = Field(
+    max_age_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0, description="Records older than this are deleted."
     )
     max_size_bytes: Annotated[int, Field(ge=0)] = Field(

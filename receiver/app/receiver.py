@@ -24,11 +24,13 @@ from receiver.config import Settings
 from receiver.decode.decoder import ColumnDecoder
 from receiver.decode.flattener import ColumnFlattener
 from receiver.decode.nested_values import NestedValues
+from receiver.decode.text_form import model_text
 from receiver.duplicates import DuplicateWindow
 from receiver.errors import ReceiverError, RetryableError, StoreUnavailableError
 from receiver.intake.group_intake import GroupIntake
 from receiver.loader.loader import Loader
 from receiver.ports import Clock
+from receiver.query.service import QueryService
 from receiver.spool.sqlite_spool import SqliteSpool
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.duckdb_store import DuckDbStore
@@ -106,8 +108,16 @@ class Receiver:
             vectors=self.vectors,
         )
         self.metrics.observe(self.running)
+        self.service = QueryService(
+            self.reader,
+            embedder=self.vectors.embedder,
+            index=self.vectors,
+            config=settings.query,
+            prepare=model_text,
+            pipeline=self.running,
+        )
         self.listeners = Listeners(
-            settings, self.intake, self.metrics, self.reader, self.vectors, self.running
+            settings, intake=self.intake, metrics=self.metrics, service=self.service, running=self.running
         )
         self._retention = Retention(self.loader, settings.retention, clock, self.vectors.forget)
         self._tasks: list[asyncio.Task[None]] = []

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from receiver.decode.attribute_lists import AttributeLists, FlattenConnection
 from receiver.decode.dimensions import Dimensions, Placement, place
-from receiver.decode.identifiers import hexadecimal
+from receiver.decode.identifiers import hexadecimal, trace_ids
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import POINT_KINDS, RecordColumns, parents, point_lists
 
@@ -20,11 +20,10 @@ _TABLES = {
     "summary": "summary_points",
 }
 _DISTRIBUTION = ("count", "sum", "min", "max")
-# \x1f keeps neighbouring texts apart; the hash covers everything that a row of ``metrics`` holds.
-_METRIC_ID = (
-    "md5(r || chr(31) || s || chr(31) || name || chr(31) || description || chr(31) || unit || chr(31) || type"
-    " || chr(31) || temporality::VARCHAR || chr(31) || monotonic::VARCHAR || chr(31) || metadata)"
-)
+# The hash covers everything that a row of ``metrics`` holds. Texts that a client chose carry their length,
+# so that no two rows give the same line.
+_METRIC_ID = """unhex(md5(concat_ws('|', hex(resource), hex(scope), type, temporality, monotonic,
+  strlen(name), name, strlen(description), description, strlen(unit), unit, metadata)))"""
 
 
 def flatten_metrics(
@@ -67,16 +66,13 @@ def _descriptors(
         "monotonic": metrics.field("sum").field("is_monotonic").fill_null(False),
         "metadata": _metadata(metrics.field("metadata"), nested),
     }
-    r, s = (
+    resource, scope = (
         ids.cast(pa.binary(16)).cast(pa.binary()) for ids in (placement.resource_ids, placement.scope_ids)
     )
-    hashed = connection.evaluate(
-        _METRIC_ID.replace("r ||", "hex(r) ||", 1).replace("|| s ||", "|| hex(s) ||", 1),
-        {"r": r, "s": s, **fields},
-    )
+    hashed = connection.evaluate(_METRIC_ID, {"resource": resource, "scope": scope, **fields})
     return pa.table(
         {
-            "metric_id": hashed,
+            "metric_id": trace_ids(hashed),  # 16 bytes like a trace id
             "resource_id": placement.resource_ids,
             "scope_id": placement.scope_ids,
             "name": fields["name"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -73,6 +74,8 @@ class DuckDbWriter:
             if isinstance(error, _PERMANENT) and not isinstance(error, duckdb.OperationalError):
                 raise StoreRejectedError(f"the store refused the rows: {error}") from error
             raise StoreUnavailableError(f"the store could not write: {error}") from error
+        finally:
+            self._forget_input("input_rows")
 
     def checkpoint(self) -> Mapping[UUID, int]:
         """Complete a checkpoint; return the positions that it covers."""
@@ -110,7 +113,7 @@ class DuckDbWriter:
         except duckdb.Error as error:
             raise StoreUnavailableError(f"the store could not write vectors: {error}") from error
         finally:
-            self._connection.unregister("input_vectors")
+            self._forget_input("input_vectors")
 
     def retire(self, *, before_ns: int) -> Retired:
         """Delete records that ended before ``before_ns`` and what only they referred to; see the port."""
@@ -158,11 +161,9 @@ class DuckDbWriter:
         key = _KEYED.get(name)
         new = f" WHERE {key} NOT IN (SELECT {key} FROM {name})" if key else ""
         rows = f"(SELECT DISTINCT ON ({key}) * FROM input_rows)" if key == "metric_id" else "input_rows"
+        # Unregistering is a statement too and fails in an aborted transaction, so it waits until after it.
         self._connection.register("input_rows", table)
-        try:
-            self._connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM {rows}{new}")
-        finally:
-            self._connection.unregister("input_rows")
+        self._connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM {rows}{new}")
 
     def _advance(self, batch: LoadBatch) -> None:
         spool = str(batch.spool)
@@ -187,6 +188,11 @@ class DuckDbWriter:
         gone = execute(f"DELETE FROM texts WHERE text_id NOT IN ({texts}) RETURNING text_id").fetchall()
         execute("DELETE FROM embeddings WHERE text_id NOT IN (SELECT text_id FROM texts)")
         return [row[0] for row in gone]
+
+    def _forget_input(self, name: str) -> None:
+        """Let go of the Arrow memory that was read from."""
+        with contextlib.suppress(duckdb.Error):
+            self._connection.unregister(name)
 
     def _roll_back(self) -> None:
         try:

@@ -65,6 +65,12 @@ class Client:
             sent.setdefault("content-type", "application/json")
         return await asyncio.to_thread(self._ask, target, method, body, sent)
 
+    def send(self, target: str, body: Any) -> http.client.HTTPConnection:
+        """Send a request and return its connection without waiting for the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("POST", target, json.dumps(body).encode(), {"content-type": "application/json"})
+        return connection
+
     def _ask(self, target: str, method: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import uvicorn
 
@@ -15,6 +17,7 @@ from receiver.api.app import QueryApp
 from receiver.config import QueryConfig
 from receiver.query.service import QueryService
 from receiver.store.duckdb_reader import DuckDbReader
+from receiver.store.sql_sandbox import SqlLimits
 from receiver.telemetry.metrics import Metrics
 from tests.support.query_listener import Client, RunningServer
 from tests.support.store_rows import StoreRows, WordEmbedder, index_of
@@ -52,9 +55,22 @@ class LateIndex:
 
 
 @pytest.fixture
-async def client(rows: StoreRows, server: RunningServer) -> AsyncIterator[Client]:
+def begun() -> threading.Semaphore:
+    """Give what is released each time a question reaches the store."""
+    return threading.Semaphore(0)
+
+
+@pytest.fixture
+async def client(rows: StoreRows, server: RunningServer, begun: threading.Semaphore) -> AsyncIterator[Client]:
     """Give a client of a listener on a free port."""
-    reader = DuckDbReader(rows.cursor, readers=2, timeout_s=30)
+
+    def connect() -> duckdb.DuckDBPyConnection:
+        begun.release()
+        return rows.cursor()
+
+    # the time limit of SQL is out of a test's reach: what ends a statement here is something else
+    patient = SqlLimits(rows=10_000, bytes=1 << 24, timeout_s=3600)
+    reader = DuckDbReader(connect, readers=2, timeout_s=30, sql_limits=patient)
     service = QueryService(
         reader,
         embedder=WordEmbedder(),
@@ -65,7 +81,7 @@ async def client(rows: StoreRows, server: RunningServer) -> AsyncIterator[Client
     )
     app = QueryApp(service, Metrics(), server, own_hosts=["telemetry.internal"], version="1.2.3")
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, lifespan="on", access_log=False)  # type: ignore[arg-type]
+    config = uvicorn.Config(app, log_config=None, lifespan="on", access_log=False)
     listener = uvicorn.Server(config)
     serving = asyncio.ensure_future(listener.serve(sockets=[listening]))
     yield Client(listening.getsockname()[1])

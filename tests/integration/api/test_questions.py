@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -192,3 +194,16 @@ async def test_a_wrong_parameter_is_named_with_a_hint(
     assert answer.status == 400, answer.body
     assert message in answer.json["error"]["message"]
     assert hint in (answer.json["error"]["hint"] or "")
+
+
+async def test_a_client_that_goes_away_frees_its_reader(client: Client, begun: threading.Semaphore) -> None:
+    """Statements without end, as many as there are readers, are stopped when nobody waits for them."""
+    endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range * b.range) % 7 = 9"
+    connections = [await asyncio.to_thread(client.send, "/api/v1/sql", {"query": endless}) for _ in range(2)]
+    for connection in connections:
+        await asyncio.to_thread(begun.acquire)
+        assert connection.sock is not None
+    for connection in connections:
+        connection.close()
+    answer = await client.ask("/api/v1/services")
+    assert (answer.status, answer.json) == (200, {"services": []})

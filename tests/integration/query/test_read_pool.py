@@ -13,7 +13,7 @@ from receiver.errors import BusyError, QueryLimitError, ShuttingDownError
 from receiver.store.read_pool import ReadPool
 from tests.support.store_rows import StoreRows
 
-ENDLESS = "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE (a.range * b.range) % 7 = 9"
+ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range * b.range) % 7 = 9"
 
 
 def endless(cursor: duckdb.DuckDBPyConnection) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 
 import orjson
 
@@ -56,3 +58,20 @@ def test_every_question_of_the_service_has_a_route() -> None:
     }
     assert questions == set(routed)
     assert set(routed.values()) == {route.name for route in ROUTES}
+
+
+def test_the_documentation_names_every_route_and_parameter() -> None:
+    """docs/api.md has a section for each route and a row for each of its parameters."""
+    text = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    sections = dict(
+        zip(
+            *[iter(re.split(r"^## `((?:GET|POST) [^`]+)`.*$", text, flags=re.MULTILINE)[1:])] * 2, strict=True
+        )
+    )
+    assert set(sections) == {f"{route.method} {PREFIX}{route.path}" for route in ROUTES}
+    for route in ROUTES:
+        section = sections[f"{route.method} {PREFIX}{route.path}"]
+        for parameter in (*route.parameters, *route.body):
+            assert f"`{parameter.name}`" in section
+        for member in route.returns:
+            assert f"`{member}`" in section
