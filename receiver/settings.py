@@ -78,14 +78,16 @@ def load_settings(
     problems += [
         f"{key} must be a number, not {str(each.value).lower()} ({each.place})"
         for key, each in given.items()
-        if isinstance(each.value, bool) and KEYS[key].annotation is not bool
+        if isinstance(each.value, bool) and KEYS[key].annotation in (int, float)
     ]
+    try:
+        settings = Settings.model_validate(_nested(given))
+    except ValidationError as error:
+        found = [_sentence(dict(each), given) for each in error.errors()]
+        raise InvalidSettingsError(problems + found) from error
     if problems:
         raise InvalidSettingsError(problems)
-    try:
-        return Settings.model_validate(_nested(given))
-    except ValidationError as error:
-        raise InvalidSettingsError([_sentence(dict(each), given) for each in error.errors()]) from error
+    return settings
 
 
 def keys(section: type[Section] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -57,7 +57,7 @@ class Vectors:
             return
         model = self.embedder.model
         index = VectorIndex(self._path, self.embedder.dimension, model)
-        await asyncio.to_thread(_fill, index, reader, model)
+        await asyncio.to_thread(fill_index, index, reader, model)
         self._index = index
 
         async def write(rows: Sequence[TextVectors]) -> None:
@@ -111,7 +111,7 @@ class Vectors:
             await asyncio.to_thread(self._index.save)
 
 
-def _fill(index: VectorIndex, reader: StoreReader, model: str) -> None:
+def fill_index(index: VectorIndex, reader: StoreReader, model: str) -> None:
     """Bring the index to what the store has: from its file if that is good, and catch up either way."""
     index.load()
     stale = set(index.text_ids())

@@ -114,7 +114,7 @@ def commands_markdown(group: click.Group) -> str:
 
 
 def _title(section: type[Section]) -> str:
-    return " ".join(inspect.cleandoc(section.__doc__ or "").split())
+    return " ".join(inspect.cleandoc(section.__doc__ or "").replace("``", "`").split())
 
 
 def _key_lines(name: str, declared: FieldInfo, indent: str) -> Iterator[str]:

@@ -33,17 +33,12 @@ def span_ids(values: pa.BinaryArray) -> pa.UInt64Array:
     return pa.array(full, mask=zero) if zero.any() else pa.array(full)
 
 
-def hash_ids(digests: pa.BinaryArray) -> pa.Array:
-    """Return 16-byte hashes, none of them null, as UUID."""
-    return uuids(_bytes(digests), len(digests))
-
-
 def hexadecimal(values: pa.BinaryArray) -> pa.StringArray:
     """Return ids of any length as lower-case hex text."""
     return pa.array([v.hex() for v in values.to_pylist()], pa.string())
 
 
-def uuids(data: bytes | pa.Buffer, count: int, *, mask: NDArray[np.bool_] | None = None) -> pa.Array:
+def uuids(data: bytes, count: int, *, mask: NDArray[np.bool_] | None = None) -> pa.Array:
     """Return ``count`` UUIDs from their bytes; null where ``mask`` is true."""
     validity = None if mask is None else pa.py_buffer(np.packbits(~mask, bitorder="little").tobytes())
     storage = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [validity, pa.py_buffer(data)])

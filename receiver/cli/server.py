@@ -1,0 +1,131 @@
+"""The running receiver, asked over HTTP: names of questions and texts in, the API's bytes out."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from receiver.errors import NotFoundError, QueryError, ReceiverError, RetryableError, StoreUnavailableError
+
+_PREFIX = "/api/v1"
+_CONNECT_S = 5.0
+_ANSWER_S = 120.0
+
+PATHS: Mapping[str, tuple[str, str]] = {
+    "search": ("GET", "/search"),
+    "traces": ("GET", "/traces"),
+    "trace": ("GET", "/traces/{trace_id}"),
+    "services": ("GET", "/services"),
+    "logs": ("GET", "/logs"),
+    "metrics": ("GET", "/metrics"),
+    "metric": ("GET", "/metrics/{name}"),
+    "stats": ("GET", "/stats"),
+    "sql": ("POST", "/sql"),
+    "requeue": ("POST", "/requeue"),
+}
+"""Method and path of each question; ``receiver.api.routes`` has the same, and importing it takes too long."""
+
+Given = Mapping[str, Sequence[str]]
+"""Texts of a question's parameters."""
+
+
+class NoAnswerError(StoreUnavailableError):
+    """Nothing listens at the endpoint."""
+
+
+class Server:
+    """Asks one receiver. Never goes through a proxy: it is on this machine, or named on purpose.
+
+    Threads: one at a time; every call is a connection of its own.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        """Keep where to ask.
+
+        Args:
+            endpoint: ``http://host:port``; the scheme may be missing.
+
+        Raises:
+            QueryError: It cannot be read.
+        """
+        self.endpoint = endpoint if "://" in endpoint else f"http://{endpoint}"
+        try:
+            parts = urlsplit(self.endpoint)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if not host or parts.scheme not in {"http", "https"}:
+            raise QueryError(f"{endpoint!r} is not an endpoint", hint="write http://localhost:8888")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = lambda: kind(host, port, timeout=_CONNECT_S)
+        self._base = parts.path.rstrip("/")
+
+    def ask(self, question: str, given: Given) -> bytes:
+        """Return the JSON that the API answers.
+
+        Raises:
+            NoAnswerError: Nothing listens there.
+            ReceiverError: The receiver refused, with its own message and hint.
+        """
+        method, path = PATHS[question]
+        rest = {name: list(texts) for name, texts in given.items()}
+        if "{" in path:
+            name = path[path.index("{") + 1 : -1]
+            path = path.replace(f"{{{name}}}", quote(rest.pop(name)[0], safe=""))
+        if method == "POST":
+            sent = json.dumps({name: texts[0] for name, texts in rest.items()}).encode()
+            status, body = self.request("POST", f"{_PREFIX}{path}", sent)
+        else:
+            query = urlencode(rest, doseq=True)
+            status, body = self.request("GET", f"{_PREFIX}{path}{'?' if query else ''}{query}")
+        if status != http.client.OK:
+            raise self._refusal(status, body)
+        return body
+
+    def request(self, method: str, target: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Return status and body of one request.
+
+        Raises:
+            NoAnswerError: Nothing listens there.
+            StoreUnavailableError: It broke off, or took too long.
+        """
+        connection = self._connection()
+        try:
+            try:
+                connection.connect()
+            except OSError as error:
+                raise NoAnswerError(
+                    f"no receiver answers at {self.endpoint} ({error.strerror or error})",
+                    hint="start one with: otlp-receiver serve",
+                ) from error
+            connection.sock.settimeout(_ANSWER_S)
+            headers = {"accept": "application/json"}
+            if body is not None:
+                headers["content-type"] = "application/json"
+            connection.request(method, self._base + target, body=body, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except TimeoutError as error:
+            raise StoreUnavailableError(f"{self.endpoint} did not answer within {_ANSWER_S:.0f} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise StoreUnavailableError(f"{self.endpoint} broke off the answer: {error}") from error
+        finally:
+            connection.close()
+
+    def _refusal(self, status: int, body: bytes) -> ReceiverError:
+        try:
+            said: Any = json.loads(body)["error"]
+            message, hint = str(said["message"]), said["hint"]
+        except (ValueError, LookupError, TypeError):
+            return QueryError(
+                f"what answers at {self.endpoint} is not a receiver (HTTP {status})",
+                hint="--endpoint takes the address of its query listener, port 8888 unless configured",
+            )
+        hint = None if hint is None else str(hint)
+        if status == http.client.SERVICE_UNAVAILABLE:
+            return RetryableError(message, hint=hint)
+        kind = NotFoundError if status == http.client.NOT_FOUND else QueryError
+        return kind(message, hint=hint)
