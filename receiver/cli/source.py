@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receiver.cli.server import Given, NoAnswerError, Server
@@ -41,10 +40,7 @@ class Source:
         """
         with _patience():
             if self.data_dir is not None and self.endpoint is None:
-                try:
-                    return self._read(question, given)
-                except StoreUnavailableError:
-                    return self.server.ask(question, given)  # its receiver runs and holds the file
+                return self._read_or_ask(question, given)
             try:
                 return self.server.ask(question, given)
             except NoAnswerError as error:
@@ -54,6 +50,15 @@ class Source:
                     raise
                 print_note(f"{error.message}; reading {self.settings().store_path} instead")
                 return self._read(question, given)
+
+    def _read_or_ask(self, question: str, given: Given) -> bytes:
+        try:
+            return self._read(question, given)
+        except StoreUnavailableError as held:  # its receiver runs
+            try:
+                return self.server.ask(question, given)
+            except NoAnswerError:
+                raise held from None
 
     def settings(self) -> Settings:
         """Return the settings that say where the data directory is."""
@@ -84,8 +89,3 @@ def _patience() -> Iterator[None]:
         return
     with console(errors=True).status("asking…", spinner="dots"):
         yield
-
-
-def data_directory_of(settings: Settings) -> Path:
-    """Return the absolute data directory."""
-    return settings.data_path.absolute()

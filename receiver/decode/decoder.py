@@ -80,6 +80,7 @@ class ColumnDecoder:
             chunks = []
         for chunk in chunks:
             self._count(chunk, drafts)
+            chunk.columns.measure()
         return DecodedGroup(
             verdicts=[_verdict(draft) for draft in drafts],
             columns=[c.columns for c in chunks if len(c.columns.resources)],

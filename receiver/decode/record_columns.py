@@ -55,6 +55,10 @@ class RecordColumns:
         """Return the size in memory, in bytes."""
         return int(self.rows.nbytes + self.resources.nbytes + self.scopes.nbytes)
 
+    def measure(self) -> None:
+        """Work out ``records`` and ``nbytes`` here and now: adding up a thousand buffers is not for the loop."""
+        _ = self.records, self.nbytes
+
     def request_of_rows(self) -> Index:
         """Return for each row the request that it came in."""
         return self.request_of[self.resource_of[self.scope_of]] if len(self.rows) else self.scope_of

@@ -79,7 +79,13 @@ def _places(raw: bytes, mark: bytes) -> NDArray[np.int64]:
 
 
 async def _send(
-    endpoint: str, template: Template, stop_at: float, interval_s: float, latencies: list[float], failures: list[str]
+    endpoint: str,
+    template: Template,
+    *,
+    stop_at: float,
+    interval_s: float,
+    latencies: list[float],
+    failures: list[str],
 ) -> None:
     async with grpc.aio.insecure_channel(endpoint) as channel:
         export = channel.unary_unary(METHOD)
@@ -106,7 +112,17 @@ async def run(endpoint: str, *, clients: int, spans: int, seconds: float, rate: 
     interval_s = clients * spans / rate if rate else 0.0
     started = time.perf_counter()
     await asyncio.gather(
-        *(_send(endpoint, template, started + seconds, interval_s, latencies, failures) for _ in range(clients))
+        *(
+            _send(
+                endpoint,
+                template,
+                stop_at=started + seconds,
+                interval_s=interval_s,
+                latencies=latencies,
+                failures=failures,
+            )
+            for _ in range(clients)
+        )
     )
     took = time.perf_counter() - started
     cuts = statistics.quantiles(latencies, n=1000) if len(latencies) > 1 else [0.0] * 999
@@ -133,7 +149,11 @@ def main() -> None:
     options = parser.parse_args()
     result = asyncio.run(
         run(
-            options.endpoint, clients=options.clients, spans=options.spans, seconds=options.seconds, rate=options.rate
+            options.endpoint,
+            clients=options.clients,
+            spans=options.spans,
+            seconds=options.seconds,
+            rate=options.rate,
         )
     )
     print(json.dumps(result))

@@ -50,7 +50,7 @@ class Way:
 
     def empty(self) -> None:
         """Forget all rows."""
-        for (table,) in self.store.connection.execute("SHOW TABLES").fetchall():
+        for (table,) in self.store.connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
             if table not in ("record_totals", "schema_migrations"):
                 self.store.connection.execute(f"DELETE FROM {table}")
         self.store.connection.execute("UPDATE record_totals SET stored = 0")

@@ -1,0 +1,36 @@
+"""``otlp-receiver check-config``: says what is in effect, or everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("check-config")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration file instead of config/receiver.yaml.",
+)
+@click.option("--reference", is_flag=True, help="Print every key with its default and meaning instead.")
+def check_config(config_file: Path | None, reference: bool) -> None:
+    """Print the configuration in effect as YAML, or every mistake in it.
+
+    Looks at the same files and environment variables as `serve`. Exits with 2 if something is wrong.
+    """
+    from receiver.app.checks import problems_of  # noqa: PLC0415 - keeps --help fast
+    from receiver.cli.reference import configuration_yaml, settings_yaml  # noqa: PLC0415
+    from receiver.settings import InvalidSettingsError, load_settings  # noqa: PLC0415
+
+    if reference:
+        sys.stdout.write(configuration_yaml())
+        return
+    settings = load_settings(config_file=config_file, overrides={}, environ=os.environ)
+    if problems := problems_of(settings):
+        raise InvalidSettingsError(problems)
+    sys.stdout.write(settings_yaml(settings))
