@@ -285,6 +285,10 @@ class Pipeline(Protocol):
         """
         ...
 
+    async def requeue(self) -> int:
+        """Put every quarantined request back into the queue; return how many."""
+        ...
+
     async def figures(self) -> PipelineFigures:
         """Return spool, quarantine, totals and backlog."""
         ...

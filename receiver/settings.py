@@ -127,7 +127,7 @@ def _from_file(file: Path, problems: list[str]) -> _Layer:
         root = loader.get_single_node()
         found: _Layer = {}
         if root is not None:
-            _collect(loader, root, "", file, found, problems)
+            _collect(loader, root, "", file=file, found=found, problems=problems)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         problems.append(f"{file}{line} is not YAML: {error.problem or error.context}")
@@ -139,7 +139,7 @@ def _from_file(file: Path, problems: list[str]) -> _Layer:
 
 
 def _collect(
-    loader: yaml.SafeLoader, node: yaml.Node, prefix: str, file: Path, found: _Layer, problems: list[str]
+    loader: yaml.SafeLoader, node: yaml.Node, prefix: str, *, file: Path, found: _Layer, problems: list[str]
 ) -> None:
     """Put the values of a section into ``found``, each with its line."""
     line = node.start_mark.line + 1
@@ -156,7 +156,7 @@ def _collect(
             problems.append(f"{key} stands twice ({place} and line {seen[key]})")
         seen[key] = name.start_mark.line + 1
         if key in _SECTIONS:
-            _collect(loader, value, f"{key}.", file, found, problems)
+            _collect(loader, value, f"{key}.", file=file, found=found, problems=problems)
         elif key in KEYS:
             found[key] = _Given(loader.construct_object(value, deep=True), place)
         else:

@@ -43,8 +43,8 @@ OPENAPI_PATH = f"{PREFIX}/openapi.json"
 class RenderedMetrics(Protocol):
     """**Protocol:** the receiver's own metrics (:class:`receiver.telemetry.metrics.Metrics`)."""
 
-    def render(self) -> bytes:
-        """Return them in Prometheus' text format; may block for a moment."""
+    async def render(self) -> bytes:
+        """Return them in Prometheus' text format, as they are now."""
         ...
 
 
@@ -126,7 +126,7 @@ class QueryApp:
                 if method != "GET":
                     return _wrong_method(("GET",))
                 if path == "/metrics":
-                    return Reply(200, await asyncio.to_thread(self._metrics.render), CONTENT_TYPE)
+                    return Reply(200, await self._metrics.render(), CONTENT_TYPE)
                 return self._plain[path]()
             found = [(route, value) for route in ROUTES if (value := _match(route, scope)) is not None]
             if not found:

@@ -119,6 +119,10 @@ async def _sql(service: QueryService, values: Values) -> Answer:
     return {"columns": found.columns, "rows": found.rows, "truncated": found.truncated}
 
 
+async def _requeue(service: QueryService, _values: Values) -> Answer:
+    return {"requeued": await service.requeue()}
+
+
 async def _flush(service: QueryService, values: Values) -> Answer:
     await service.flush(embeddings=values["embeddings"])
     return {"flushed": True, "embeddings": values["embeddings"]}
@@ -237,5 +241,13 @@ ROUTES: tuple[Route, ...] = (
         _flush,
         (p.EMBEDDINGS,),
         returns={"flushed": "true"},
+    ),
+    Route(
+        "requeue",
+        "POST",
+        "/requeue",
+        "Put every quarantined request back into the queue, to be loaded again.",
+        _requeue,
+        returns={"requeued": "how many"},
     ),
 )

@@ -27,7 +27,7 @@ EXIT_INTERRUPTED = 130
 class _InOrder(click.Group):
     """A group that lists its commands in the order in which they were added."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)
 
 

@@ -107,7 +107,8 @@ def commands_markdown(group: click.Group) -> str:
         inner = click.Context(command, info_name=name, parent=context)
         usage = " ".join((inner.command_path, *command.collect_usage_pieces(inner)))
         parts += [f"\n## {name}\n", f"```\n{usage}\n```\n", inspect.cleandoc(command.help or "") + "\n"]
-        rows = [record for option in command.params if (record := option.get_help_record(inner))]
+        options = [each for each in command.params if isinstance(each, click.Option)]
+        rows = [record for option in options if (record := option.get_help_record(inner))]
         parts += ["| Option | Meaning |", "| --- | --- |"]
         parts += [f"| `{_cell(names)}` | {_cell(' '.join(meaning.split()))} |" for names, meaning in rows]
     return "\n".join(parts) + "\n"

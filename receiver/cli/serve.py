@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import signal
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from receiver.config import Settings
 
 _SHOWN_AS_URL = {"OTLP/HTTP": "", "query": "  (/api/v1, /metrics, /healthz, /readyz)"}
-_ANY_ADDRESS = ("0.0.0.0:", "[::]:")  # noqa: S104 - shown, not bound
+_ANY_ADDRESS = ("0.0.0.0:", "[::]:")
 
 
 @click.command()
@@ -40,6 +41,7 @@ _ANY_ADDRESS = ("0.0.0.0:", "[::]:")  # noqa: S104 - shown, not bound
 )
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 def serve(
+    *,
     data_dir: str | None,
     grpc_endpoint: str | None,
     http_endpoint: str | None,
@@ -126,11 +128,17 @@ def _welcome(settings: Settings, addresses: Mapping[str, str]) -> list[str]:
 def _first_span(address: str) -> str:
     """Return a shell command that sends one span of this moment."""
     now = time.time_ns()
-    body = (
-        '{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"hello"}}]},'
-        '"scopeSpans":[{"spans":[{"traceId":"%s","spanId":"%s","name":"say hello","kind":1,'
-        '"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}]}]}]}'
-    ) % (secrets.token_hex(16), secrets.token_hex(8), now - 5_000_000, now)
+    span = {
+        "traceId": secrets.token_hex(16),
+        "spanId": secrets.token_hex(8),
+        "name": "say hello",
+        "kind": 1,
+        "startTimeUnixNano": str(now - 5_000_000),
+        "endTimeUnixNano": str(now),
+    }
+    service = {"key": "service.name", "value": {"stringValue": "hello"}}
+    resource_spans = {"resource": {"attributes": [service]}, "scopeSpans": [{"spans": [span]}]}
+    body = json.dumps({"resourceSpans": [resource_spans]}, separators=(",", ":"))
     return f"curl -sS http://{address}/v1/traces -H 'content-type: application/json' -d '{body}'"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 from collections.abc import Mapping, Sequence
@@ -52,16 +53,9 @@ class Server:
             QueryError: It cannot be read.
         """
         self.endpoint = endpoint if "://" in endpoint else f"http://{endpoint}"
-        try:
-            parts = urlsplit(self.endpoint)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if not host or parts.scheme not in {"http", "https"}:
-            raise QueryError(f"{endpoint!r} is not an endpoint", hint="write http://localhost:8888")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = lambda: kind(host, port, timeout=_CONNECT_S)
-        self._base = parts.path.rstrip("/")
+        scheme, host, port, self._base = _parts(self.endpoint)
+        kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
+        self._connect = functools.partial(kind, host, port, timeout=_CONNECT_S)
 
     def ask(self, question: str, given: Given) -> bytes:
         """Return the JSON that the API answers.
@@ -92,7 +86,7 @@ class Server:
             NoAnswerError: Nothing listens there.
             StoreUnavailableError: It broke off, or took too long.
         """
-        connection = self._connection()
+        connection = self._connect()
         try:
             try:
                 connection.connect()
@@ -129,3 +123,15 @@ class Server:
             return RetryableError(message, hint=hint)
         kind = NotFoundError if status == http.client.NOT_FOUND else QueryError
         return kind(message, hint=hint)
+
+
+def _parts(endpoint: str) -> tuple[str, str, int | None, str]:
+    """Return scheme, host, port and path of an endpoint."""
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if not parts.hostname or parts.scheme not in {"http", "https"}:
+        raise QueryError(f"{endpoint!r} is not an endpoint", hint="write http://localhost:8888")
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")

@@ -26,16 +26,14 @@ def draw_search(out: Console, answer: Answer) -> None:
     if not answer["results"]:
         out.print(_NOTHING)
         return
-    table = _table("similarity>", "time", "service", "found", "duration>", "status")
+    table = _table("score>", "found", "duration>", "status!")
     for each in answer["results"]:
-        found = styled(each["name"] or _body(each), "bold")
-        found.append_text(styled_line(each.get("why"), "dim"))
-        found.append_text(styled_line(each["trace_id"] and f"trace {each['trace_id']}", "cyan"))
+        found = _joined(
+            "  ", styled(each["name"] or _body(each), "bold"), styled(each["service"] or "", "green")
+        )
         table.add_row(
             f"{each['similarity']:.3f}",
-            wording.local_time(each["time_unix_nano"]),
-            styled(each["service"] or ""),
-            found,
+            _joined("\n", found, styled(each.get("why") or "", "dim"), _when_and_trace(each)),
             wording.duration(each["duration_ms"]),
             status(each["status"]),
         )
@@ -43,36 +41,35 @@ def draw_search(out: Console, answer: Answer) -> None:
 
 
 def draw_traces(out: Console, answer: Answer) -> None:
-    """Draw one line per trace."""
+    """Draw one row per trace: its root span, when, how long."""
     if not answer["traces"]:
         out.print(_NOTHING)
         return
-    table = _table("time", "service", "root span", "duration>", "spans>", "errors>", "trace id!")
+    table = _table("trace", "duration>", "spans>", "errors>")
     for each in answer["traces"]:
+        root = styled(each["name"], "italic" if each["root_is_missing"] else "bold")
+        found = _joined("  ", root, styled(each["service"] or "", "green"))
         table.add_row(
-            wording.local_time(each["time_unix_nano"]),
-            styled(each["service"] or ""),
-            styled(each["name"], "italic" if each["root_is_missing"] else ""),
+            _joined("\n", found, _when_and_trace(each)),
             wording.duration(each["duration_ms"]),
             wording.count(each["span_count"]),
             Text(wording.count(each["error_count"]), style="bold red" if each["error_count"] else "dim"),
-            styled(each["trace_id"], "cyan"),
         )
     out.print(table)
 
 
 def draw_services(out: Console, answer: Answer) -> None:
-    """Draw one line per service."""
+    """Draw one row per service."""
     if not answer["services"]:
         out.print(_NOTHING)
         return
-    table = _table("service", *(f"{noun}>" for noun in _RECORDS.values()), "first", "last")
+    table = _table("service", *(f"{noun}>" for noun in _RECORDS.values()), "first and last!")
     for each in answer["services"]:
+        seen = dict.fromkeys(wording.local_time(each[name]) for name in ("first_unix_nano", "last_unix_nano"))
         table.add_row(
             styled(each["service"] or "(no service.name)", "" if each["service"] else "dim"),
             *(wording.count(each[key]) for key in _RECORDS),
-            wording.local_time(each["first_unix_nano"]),
-            wording.local_time(each["last_unix_nano"]),
+            _joined("\n", *(styled(moment) for moment in seen)),
         )
     out.print(table)
 
@@ -82,14 +79,17 @@ def draw_logs(out: Console, answer: Answer) -> None:
     if not answer["logs"]:
         out.print(_NOTHING)
         return
-    table = _table("time", "severity", "service", "body", "trace id!")
+    table = _table("time!", "severity!", "log record")
     for each in reversed(answer["logs"]):
+        origin = _joined(
+            "  ",
+            styled(each["service"] or "", "green"),
+            styled(f"trace {each['trace_id']}" if each["trace_id"] else "", "cyan"),
+        )
         table.add_row(
             wording.local_time(each["time_unix_nano"]),
             severity(each),
-            styled(each["service"] or ""),
-            log_text(each),
-            styled(each["trace_id"] or "", "cyan"),
+            _joined("\n", log_text(each), origin),
         )
     out.print(table)
 
@@ -99,16 +99,17 @@ def draw_metrics(out: Console, answer: Answer) -> None:
     if not answer["metrics"]:
         out.print(_NOTHING)
         return
-    table = _table("metric", "type", "unit", "temporality", "services", "points>", "description")
+    table = _table("metric", "type", "unit", "points>")
     for each in answer["metrics"]:
+        kind = (
+            each["type"] if each["temporality"] == "unspecified" else f"{each['temporality']} {each['type']}"
+        )
+        services = styled(", ".join(each["services"]), "green")
         table.add_row(
-            styled(each["name"], "bold"),
-            styled(each["type"]),
+            _joined("\n", styled(each["name"], "bold"), styled(each["description"], "dim"), services),
+            styled(kind),
             styled(each["unit"]),
-            styled(each["temporality"]),
-            styled(", ".join(each["services"])),
             wording.count(each["points"]),
-            styled(each["description"], "dim"),
         )
     out.print(table)
 
@@ -118,10 +119,10 @@ def draw_metric(out: Console, answer: Answer) -> None:
     if not answer["series"]:
         out.print(_NOTHING)
     for series in answer["series"]:
-        heading = styled(answer["name"], "bold")
-        heading.append_text(styled(f"  {series['type']} {series['unit']}  {series['service'] or ''}  "))
-        heading.append_text(styled(attributes_text(series["attributes"]), "dim"))
-        out.print(heading)
+        kind = styled(f"{series['type']} {series['unit']}")
+        service = styled(series["service"] or "", "green")
+        labels = styled(attributes_text(series["attributes"]), "dim")
+        out.print(_joined("  ", styled(answer["name"], "bold"), kind, service, labels))
         figures = [
             name
             for name in dict.fromkeys(key for point in series["points"] for key in point)
@@ -162,7 +163,7 @@ def draw_stats(out: Console, answer: Answer) -> None:
     table.add_row(Text("all", style="bold"), *totals, style="bold")
     out.print(table)
     for label, text, style in _facts(answer):
-        out.print(Text(f"{label:<12}").append_text(styled(text, style)))
+        out.print(_joined("", Text(f"{label:<12}"), styled(text, style)))
 
 
 def _facts(answer: Answer) -> Iterable[tuple[str, str, str]]:
@@ -201,8 +202,7 @@ def severity(record: Answer) -> Text:
 
 def log_text(record: Answer) -> Text:
     """Return event name and body of a log record on one line."""
-    text = styled(f"{record['name']} " if record["name"] else "", "bold")
-    return text.append_text(styled(_body(record)))
+    return _joined(" ", styled(record["name"] or "", "bold"), styled(_body(record)))
 
 
 def attributes_text(attributes: Mapping[str, Any]) -> str:
@@ -210,9 +210,14 @@ def attributes_text(attributes: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={_cell(value)}" for key, value in attributes.items())
 
 
-def styled_line(text: Any, style: str) -> Text:
-    """Return the text on a line of its own, or nothing."""
-    return Text("\n").append_text(styled(text, style)) if text else Text("")
+def _joined(between: str, *parts: Text) -> Text:
+    """Return the parts that are not empty, in one text."""
+    return Text(between).join(part for part in parts if part)
+
+
+def _when_and_trace(record: Answer) -> Text:
+    when = styled(wording.local_time(record["time_unix_nano"]), "dim")
+    return _joined("  ", when, styled(record["trace_id"] or "", "cyan"))
 
 
 def _body(record: Answer) -> str:

@@ -45,7 +45,7 @@ def _heading(answer: Mapping[str, Any]) -> Text:
         wording.plural(answer["span_count"], "span"),
         wording.plural(answer["log_count"], "log record"),
     ]
-    text = styled(f"trace {answer['trace_id']}", "bold cyan")
+    text = Text().append_text(styled(f"trace {answer['trace_id']}", "bold cyan"))
     text.append_text(styled(f"  {', '.join(counted)}  {', '.join(answer['services'])}"))
     if answer["error_count"]:
         text.append_text(styled(f"  {wording.plural(answer['error_count'], 'error')}", "bold red"))
@@ -55,7 +55,7 @@ def _heading(answer: Mapping[str, Any]) -> Text:
 
 def _span_line(span: Span, started: int) -> Text:
     failed = span["status"] == "error"
-    line = styled(f"{_offset(_time(span), started):>10} {wording.duration(span['duration_ms']):>10} ", "dim")
+    line = Text(f"{_offset(_time(span), started):>10} {wording.duration(span['duration_ms']):>10} ")
     line.append(_indent(span["depth"]))
     line.append_text(styled(span["name"] or "(no name)", "bold red" if failed else "bold"))
     line.append_text(styled(f"  {span['service'] or ''}", "green"))
@@ -86,7 +86,7 @@ def _below(span: Span, started: int, *, attributes: bool) -> Iterator[Text]:
 def _event_line(event: Mapping[str, Any], started: int, *, attributes: bool) -> Text:
     values = event["attributes"] or {}
     failed = event["name"] == "exception"
-    line = styled(f"{_offset(int(event['time_unix_nano']), started)} ", "dim")
+    line = Text(f"{_offset(int(event['time_unix_nano']), started)} ")
     line.append_text(styled(event["name"], "bold red" if failed else "bold"))
     if failed:
         said = (values.get("exception.type"), values.get("exception.message"))
@@ -97,7 +97,7 @@ def _event_line(event: Mapping[str, Any], started: int, *, attributes: bool) -> 
 
 
 def _log_line(record: Mapping[str, Any], *, attributes: bool) -> Text:
-    line = severity(record).append(" ").append_text(log_text(record))
+    line = Text().append_text(severity(record)).append(" ").append_text(log_text(record))
     if attributes:
         line.append_text(styled(f" {attributes_text(record['attributes'] or {})}", "dim"))
     return line

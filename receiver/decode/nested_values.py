@@ -19,6 +19,7 @@ from receiver.decode.attributes_json import (
     resource_from_bytes,
     scope_from_bytes,
 )
+from receiver.decode.wire import encode_varint
 from receiver.errors import MalformedRequestError
 
 _CACHE_BYTES = 16 << 20
@@ -55,7 +56,8 @@ class NestedValues:
 
     def metadata(self, pairs: tuple[bytes, ...]) -> DecodedValue:
         """Return the JSON object of serialized KeyValues; raises like :meth:`value`."""
-        return self._get("metadata", b"".join(pairs), lambda _: attributes_json(pairs))
+        data = b"".join(encode_varint(len(pair)) + pair for pair in pairs)  # none is not one that is empty
+        return self._get("metadata", data, lambda _: attributes_json(pairs))
 
     def _get(self, kind: str, data: bytes, decode: Callable[[bytes], Content]) -> Content:
         key = (kind, data)

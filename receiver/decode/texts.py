@@ -179,6 +179,9 @@ def _joined(parts: list[pa.Array]) -> pa.StringArray:
     """Return the parts of each row, one space between, without those that are null or empty."""
     present = [p for p in parts if p.null_count < len(p)]
     nullable = [pc.if_else(pc.equal(p, ""), pa.scalar(None, pa.string()), p) for p in present]
+    if nullable[0].null_count:  # Arrow leaves out a row without any part instead of joining it to ""
+        nothing = pc.is_null(pc.coalesce(*nullable))
+        nullable[0] = pc.if_else(nothing, "", nullable[0])
     return pc.binary_join_element_wise(*nullable, " ", null_handling="skip")
 
 

@@ -304,6 +304,18 @@ class QueryService:
             )
         await self._pipeline.flush(embeddings=embeddings)
 
+    async def requeue(self) -> int:
+        """Put every quarantined request back into the queue; return how many.
+
+        Raises:
+            QueryError: No server is running.
+        """
+        if self._pipeline is None:
+            raise QueryError(
+                "there is no running server", hint="otlp-receiver requeue --data-dir works without one"
+            )
+        return await self._pipeline.requeue()
+
     async def sql(self, query: str, *, limit: int = 1000) -> SqlAnswer:
         """Return the answer of one read-only SQL statement.
 

@@ -26,6 +26,10 @@ class RunningServer:
             raise self.broken
         self.flushed.append(embeddings)
 
+    async def requeue(self) -> int:
+        """Put nothing back: there is no quarantine here."""
+        return 0
+
     async def figures(self) -> PipelineFigures:
         """Return some."""
         return PipelineFigures(spool={"requests": 0}, quarantine={"requests": 0})

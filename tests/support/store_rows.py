@@ -39,6 +39,7 @@ class StoreRows:
         """Create the file with its schema."""
         self.connection = duckdb.connect(str(path))
         self.connection.execute(MIGRATION.read_text())
+        self.vectors: dict[UUID, NDArray[np.float32]] = {}
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a new cursor of the same instance: what readers are given."""
@@ -89,7 +90,8 @@ class StoreRows:
         if known is None:
             self.insert("texts", text_id=text_id, text=text, model_text=text.lower())
             if embedded:
-                vector = word_vector(text.lower()).tolist()
+                self.vectors[text_id] = word_vector(text.lower())
+                vector = self.vectors[text_id].tolist()
                 self.insert("embeddings", text_id=text_id, chunk=0, model=MODEL, vector=vector)
         return text_id
 
@@ -280,6 +282,5 @@ class ExactIndex:
 
 def index_of(rows: StoreRows) -> ExactIndex:
     """Return an index of the vectors in a store."""
-    found = rows.connection.execute("SELECT text_id, vector FROM embeddings ORDER BY rowid").fetchall()
-    vectors = np.array([vector for _, vector in found], dtype=np.float32).reshape(-1, DIMENSION)
-    return ExactIndex([text_id for text_id, _ in found], vectors)
+    vectors = np.array(list(rows.vectors.values()), dtype=np.float32).reshape(-1, DIMENSION)
+    return ExactIndex(list(rows.vectors), vectors)

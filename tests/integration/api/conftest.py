@@ -23,6 +23,14 @@ from tests.support.query_listener import Client, RunningServer
 from tests.support.store_rows import StoreRows, WordEmbedder, index_of
 
 
+class _Rendered:
+    """The metrics of a receiver to which nothing happened."""
+
+    async def render(self) -> bytes:
+        """Return them as text."""
+        return Metrics().render()
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Iterator[StoreRows]:
     """Give an empty store that can be filled before the first question."""
@@ -79,7 +87,7 @@ async def client(rows: StoreRows, server: RunningServer, begun: threading.Semaph
         prepare=str.lower,
         pipeline=server,
     )
-    app = QueryApp(service, Metrics(), server, own_hosts=["telemetry.internal"], version="1.2.3")
+    app = QueryApp(service, _Rendered(), server, own_hosts=["telemetry.internal"], version="1.2.3")
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, lifespan="on", access_log=False)
     listener = uvicorn.Server(config)

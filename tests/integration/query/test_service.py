@@ -24,6 +24,10 @@ class RunningServer:
         """Remember it."""
         self.flushed.append(embeddings)
 
+    async def requeue(self) -> int:
+        """Put nothing back: there is no quarantine here."""
+        return 0
+
     async def figures(self) -> PipelineFigures:
         """Return some."""
         return PipelineFigures(spool={"requests": 3}, quarantine={"requests": 1})
