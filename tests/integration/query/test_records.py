@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from receiver.questions import Filters, MetricQuestion
 from receiver.signals import Signal
 from receiver.store.duckdb_reader import DuckDbReader
@@ -161,7 +163,7 @@ async def test_vectors_come_in_batches_of_columns(rows: StoreRows, reader: DuckD
     for number in range(5):
         rows.text(f"text {number}")
     rows.insert("embeddings", text_id=identity("texttext 0"), chunk=1, model=MODEL, vector=[1.0] * DIMENSION)
-    batches = list(reader.vectors(MODEL, batch_rows=2))
+    batches = await asyncio.to_thread(lambda: list(reader.vectors(MODEL, batch_rows=2)))
     assert sum(len(batch.text_ids) for batch in batches) == 6
     assert all(batch.vectors.shape == (len(batch.text_ids), DIMENSION) for batch in batches)
     chunks = {
@@ -170,7 +172,7 @@ async def test_vectors_come_in_batches_of_columns(rows: StoreRows, reader: DuckD
         for text_id, chunk in zip(batch.text_ids, batch.chunks, strict=True)
     }
     assert (identity("texttext 0"), 1) in chunks
-    assert list(reader.vectors("nobody")) == []
+    assert await asyncio.to_thread(lambda: list(reader.vectors("nobody"))) == []
 
 
 async def test_points_before_the_range_are_given_once_per_series(

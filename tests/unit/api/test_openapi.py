@@ -50,6 +50,7 @@ def test_every_question_of_the_service_has_a_route() -> None:
         "trace": "trace",
         "list_services": "services",
         "logs": "logs",
+        "requeue": "requeue",
         "metric_names": "metrics",
         "metric_points": "metric",
         "stats": "stats",
