@@ -119,8 +119,8 @@ class Columns(Protocol):
 class DecodedGroup:
     """What came of decoding some requests of one signal."""
 
-    verdicts: list[Verdict | PermanentError]
-    """One per request, in the order of the requests."""
+    verdicts: list[Verdict | PermanentError | None]
+    """One per request, in the order of the requests; None: it takes long, give it to a patient decoder."""
     columns: list[Columns]
     """The accepted records of all of them, in that order; empty where there are none."""
 
@@ -128,6 +128,7 @@ class DecodedGroup:
 class Decoder(Protocol):
     """**Protocol:** bytes in, columns out; everything that can refuse a record is found here.
 
+    A patient decoder has a verdict for every request; another one gives those back that take long (None).
     Threads: one call at a time; runs in a worker thread, never on the event loop.
     """
 

@@ -85,7 +85,10 @@ class Receiver:
         for entry in self._spool.recent_keys(self._window.since_ns):
             self._window.remember(entry)
         self.intake = GroupIntake(
-            decoders=(ColumnDecoder(settings.limits, nested), ColumnDecoder(settings.limits, nested)),
+            decoders=(
+                ColumnDecoder(settings.limits, nested, patient=False),
+                ColumnDecoder(settings.limits, nested),
+            ),
             spool=self._spool,
             window=self._window,
             loading=self.loader,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ for _command in (serve, *COMMANDS, tail, requeue, check_config, healthcheck):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; expected errors become a line each, never a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows escapes
     try:
         code = cli.main(
             None if arguments is None else list(arguments), prog_name="otlp-receiver", standalone_mode=False

@@ -19,7 +19,6 @@ from receiver.errors import ReceiverError, UnloadableRequestError
 from receiver.ports import Columns
 from receiver.signals import Signal
 
-
 _PART_ROWS = 24_576
 
 
@@ -36,7 +35,14 @@ class ColumnFlattener:
         """Return the rows by table name and empty the list; see the port."""
         try:
             return self._flatten(columns)
-        except (ReceiverError, pa.ArrowException, duckdb.Error, ValueError, IndexError, OverflowError) as error:
+        except (
+            ReceiverError,
+            pa.ArrowException,
+            duckdb.Error,
+            ValueError,
+            IndexError,
+            OverflowError,
+        ) as error:
             raise UnloadableRequestError(f"cannot be turned into rows: {error}") from error
 
     def close(self) -> None:

@@ -72,7 +72,13 @@ def inspect(columns: RecordColumns, nested: NestedValues) -> Findings:
 
 def messages(columns: RecordColumns) -> int:
     """Return how many messages were decoded: records, attributes, events, links, exemplars."""
-    count = len(columns.rows) + columns.records + len(columns.scopes) + len(columns.resources)
+    count = len(columns.resources) + len(columns.scopes) + len(columns.rows)
+    if columns.signal is Signal.TRACES:
+        count += sum(len(columns.rows.field(name).flatten()) for name in ("events", "links"))
+    elif columns.signal is Signal.METRICS:
+        count += columns.records
+        for kind in POINT_KINDS[:-1]:  # all but summaries have exemplars
+            count += len(point_lists(columns.rows, kind).flatten().field("exemplars").flatten())
     return count + sum(len(values) for values, _ in _any_values(columns))
 
 

@@ -108,6 +108,9 @@ _IDENTIFYING = (
 )
 
 
+_PARSED_CHARACTERS = 200_000  # of one JSON value: about 1 ms
+
+
 @cache
 def is_general(name: str) -> bool:
     """Return True if an attribute that no convention names may say something: app.ads.category, feature.flag."""
@@ -123,6 +126,8 @@ def content_text(value: str) -> str:
     Args:
         value: A string as it was sent, or the JSON text of a structured value; both forms are in use.
     """
+    if len(value) > _PARSED_CHARACTERS:
+        return value[:_PARSED_CHARACTERS]
     if value.strip() == "<REDACTED>":
         return ""
     if not value.startswith(("[", "{")):

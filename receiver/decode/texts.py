@@ -24,7 +24,10 @@ from receiver.decode.text_form import is_noise_value, model_text, text_id
 
 _CACHE_TEXTS = 50_000
 _GENERAL_CHARACTERS = 80  # longer values of attributes that no convention names are not names of anything
+# What is done to a text in Python holds the GIL, so no part of one may be long, whatever a client sends.
+_NAME_CHARACTERS = 300
 _CONTENT_CHARACTERS = 8_000  # what eight chunks of the model can hold, generously
+_LINE_CHARACTERS = 16_000
 
 
 @dataclass
@@ -71,7 +74,11 @@ class TextBuilder:
         """Return the text id of each span."""
         if not len(spans):
             return pa.nulls(0, pa.uuid())
-        parts = [spans.field("name"), services, spans.field("status").field("message")]
+        parts = [
+            _cut(spans.field("name"), _NAME_CHARACTERS),
+            _cut(services, _NAME_CHARACTERS),
+            _cut(spans.field("status").field("message"), _CONTENT_CHARACTERS),
+        ]
         parts += self._attribute_parts(attributes)
         events = spans.field("events")
         if len(event_attributes):
@@ -85,7 +92,11 @@ class TextBuilder:
         """Return the text id of each log record."""
         if not len(logs):
             return pa.nulls(0, pa.uuid())
-        parts = [logs.field("event_name"), pc.utf8_slice_codeunits(body, 0, _CONTENT_CHARACTERS), services]
+        parts = [
+            _cut(logs.field("event_name"), _NAME_CHARACTERS),
+            _cut(body, _CONTENT_CHARACTERS),
+            _cut(services, _NAME_CHARACTERS),
+        ]
         parts += self._attribute_parts(attributes)
         parts.append(self._general(attributes))
         return self._ids(_joined(parts))
@@ -109,8 +120,8 @@ class TextBuilder:
         for key in ("exception.type", "exception.message"):
             values = attributes.texts(key)
             if values is not None:
-                pieces.append(values)
-        pieces.append(events.flatten().field("name"))
+                pieces.append(_cut(values, _CONTENT_CHARACTERS))
+        pieces.append(_cut(events.flatten().field("name"), _NAME_CHARACTERS))
         return [_joined_lists(events, piece) for piece in pieces]
 
     def _general(self, attributes: AttributeLists) -> pa.Array:
@@ -138,7 +149,7 @@ class TextBuilder:
         """Return the values, null where one is an id, a hash or redacted."""
         if values is None:
             return pa.nulls(0, pa.string())
-        encoded = values.dictionary_encode()
+        encoded = _cut(values, _NAME_CHARACTERS).dictionary_encode()
         kept = [None if self._is_noise(text) else text for text in encoded.dictionary.to_pylist()]
         return pa.array(kept, pa.string()).take(encoded.indices)
 
@@ -152,7 +163,7 @@ class TextBuilder:
         return known
 
     def _ids(self, lines: pa.StringArray) -> pa.Array:
-        encoded = lines.dictionary_encode()
+        encoded = _cut(lines, _LINE_CHARACTERS).dictionary_encode()
         digests = []
         for raw in encoded.dictionary.to_pylist():
             digest, form = self._known_text(raw)
@@ -173,6 +184,14 @@ class TextBuilder:
                 if len(self._known) > _CACHE_TEXTS:
                     self._known.popitem(last=False)
         return found
+
+
+def _cut(values: pa.StringArray, characters: int) -> pa.StringArray:
+    """Return the values, the long ones cut; the usual array has none and is returned as it is."""
+    longest = pc.max(pc.binary_length(values)).as_py()
+    if longest is None or longest <= characters:
+        return values
+    return pc.utf8_slice_codeunits(values, 0, characters)
 
 
 def _joined(parts: list[pa.Array]) -> pa.StringArray:

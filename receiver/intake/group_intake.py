@@ -88,7 +88,7 @@ class GroupIntake:
         """Wire the stage up; :meth:`start` sets it going.
 
         Args:
-            decoders: One for the usual lane and one for the lane of large requests.
+            decoders: One for the usual lane and a patient one for requests that take long.
             spool: Makes requests durable.
             window: Knows the requests of the last minutes.
             loading: Takes over what was committed.
@@ -145,7 +145,7 @@ class GroupIntake:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._count_duplicates()
         for executor in self._executors:
-            executor.shutdown(wait=True)
+            await asyncio.to_thread(executor.shutdown, wait=True)
 
     async def accept(self, request: ExportRequest, *, wait_s: float) -> Outcome:
         """Return once the accepted records are on disk and synced; see the port."""
@@ -245,7 +245,9 @@ class GroupIntake:
 
     def _judge(self, members: Sequence[_Waiting], decoded: DecodedGroup) -> None:
         for waiting, verdict in zip(members, decoded.verdicts, strict=True):
-            if isinstance(verdict, PermanentError):
+            if verdict is None:
+                self._lanes[1].put(waiting)  # to the patient decoder
+            elif isinstance(verdict, PermanentError):
                 self._refuse([waiting], verdict)
             else:
                 waiting.verdict = verdict

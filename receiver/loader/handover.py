@@ -6,7 +6,6 @@ from collections import deque
 
 from receiver.ports import CommittedGroup
 
-
 _FULL = 0.8  # a group more may still fit; two lanes commit at the same time
 
 

@@ -21,7 +21,6 @@ from typing import TypeVar
 
 from receiver.config import Settings
 from receiver.errors import (
-    PermanentError,
     ReceiverError,
     RetryableError,
     StoreRejectedError,
@@ -251,7 +250,7 @@ class Loader:
             await asyncio.gather(self._task, return_exceptions=True)
             if self.problem is None:
                 await self.checkpoint()
-        self._thread.shutdown(wait=True)
+        await asyncio.to_thread(self._thread.shutdown, wait=True)
 
     async def abandon(self) -> None:
         """Stop after the transaction in hand; what is not loaded stays in the spool."""
@@ -332,6 +331,7 @@ class Loader:
                     break
             elif not await self._more_before(deadline):
                 break
+        self._hurry.clear()  # it was about this batch; who still waits in flush asks again
         return batch
 
     async def _more_before(self, deadline: float) -> bool:
@@ -385,7 +385,7 @@ class Loader:
     def _columns(self, request: SpooledRequest) -> list[Columns]:
         decoded = self._decoder.decode([ExportRequest(request.signal, request.payload)])
         verdict = decoded.verdicts[0]
-        if isinstance(verdict, PermanentError):
+        if not isinstance(verdict, Verdict):
             raise UnloadableRequestError(f"it does not decode any more: {verdict}")
         if verdict.records != request.records:
             raise UnloadableRequestError(f"{verdict.records} records decode instead of {request.records}")

@@ -33,5 +33,7 @@ def waiting_requests(path: Path, *, after: int) -> int:
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise sqlite3.OperationalError
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    # Of a file that was closed in order SQLite would make a log anew, which the next start takes for a crash.
+    closed = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{closed}", uri=True)) as connection:
         yield connection

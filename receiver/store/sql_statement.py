@@ -93,10 +93,11 @@ def _only_statement(parser: duckdb.DuckDBPyConnection, query: str) -> tuple[str,
 
 
 def _without_semicolon(text: str) -> str:
+    encoded = text.encode()  # DuckDB counts bytes
     tokens = [offset for offset, kind in duckdb.tokenize(text) if kind is not duckdb.token_type.comment]
-    while tokens and text[tokens[-1]] == ";":
-        text = text[: tokens.pop()]
-    return text
+    while tokens and encoded[tokens[-1] :].startswith(b";"):
+        encoded = encoded[: tokens.pop()]
+    return encoded.decode()
 
 
 def _tree(parser: duckdb.DuckDBPyConnection, query: str) -> Any:

@@ -14,7 +14,7 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics import export as m
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 Json = Any
 KINDS = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3, SpanKind.PRODUCER: 4, SpanKind.CONSUMER: 5}
@@ -54,6 +54,11 @@ def _scope(scope: InstrumentationScope | None) -> Json:
     }
 
 
+def _flags(parent: SpanContext | None) -> int:
+    """Return what the exporters of 1.45 say: whether the parent is remote, and that they know it."""
+    return 0x300 if parent and parent.is_remote else 0x100
+
+
 def span_record(span: ReadableSpan) -> Json:
     """Return a span."""
     context = span.get_span_context()
@@ -63,6 +68,7 @@ def span_record(span: ReadableSpan) -> Json:
         "span_id": f"{context.span_id:016x}",
         "parent_span_id": f"{span.parent.span_id:016x}" if span.parent else None,
         "trace_state": context.trace_state.to_header(),
+        "flags": _flags(span.parent),
         "name": span.name,
         "kind": KINDS[span.kind],
         "start": span.start_time,
@@ -80,6 +86,7 @@ def span_record(span: ReadableSpan) -> Json:
                 "trace_id": f"{link.context.trace_id:032x}",
                 "span_id": f"{link.context.span_id:016x}",
                 "trace_state": "",  # the exporters of 1.45 do not send a link's
+                "flags": _flags(link.context),
                 "attributes": attributes_of(link.attributes),
             }
             for link in span.links
@@ -137,6 +144,7 @@ def _point(point: m.DataPointT, data: m.DataT) -> dict[str, Json]:
         "attributes": attributes_of(point.attributes),
         "start": point.start_time_unix_nano or 0,
         "time": point.time_unix_nano,
+        "flags": 0,
         "exemplars": [
             {
                 "time": e.time_unix_nano,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.stored_records import spans_of_answer, stored_logs, stored_points, stored_spans, texts
+from tests.support.stored_records import spans_of_answer, stored_logs, stored_points, stored_spans, texts
 from tests.support.receiver_process import REPOSITORY, ReceiverProcess
 
 pytestmark = pytest.mark.interop

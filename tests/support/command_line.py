@@ -14,7 +14,13 @@ REPOSITORY = Path(__file__).parents[2]
 def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without receiver settings, in the zone of Kathmandu (+05:45)."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("OTLP_RECEIVER_")}
-    return {**mine, "PYTHONPATH": str(REPOSITORY), "TZ": "Asia/Kathmandu", "NO_COLOR": "", **(environment or {})}
+    return {
+        **mine,
+        "PYTHONPATH": str(REPOSITORY),
+        "TZ": "Asia/Kathmandu",
+        "NO_COLOR": "",
+        **(environment or {}),
+    }
 
 
 def otlp_receiver(

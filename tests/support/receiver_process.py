@@ -130,7 +130,7 @@ class ReceiverProcess:
     def kill(self) -> None:
         """End it with SIGKILL; return when it is gone."""
         self._running.kill()
-        self._running.communicate()
+        self._running.communicate(timeout=_STOP_S)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM and return at once."""

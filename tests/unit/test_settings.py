@@ -70,7 +70,9 @@ def test_a_named_file_stands_in_for_the_default_one_and_brings_its_own_local_fil
 
 def test_a_named_file_must_exist(folder: Path) -> None:
     """A --config that is not there is an error and not a silent default."""
-    assert problems(folder / "gone.yaml") == (f"the configuration file {folder / 'gone.yaml'} does not exist",)
+    assert problems(folder / "gone.yaml") == (
+        f"the configuration file {folder / 'gone.yaml'} does not exist",
+    )
 
 
 def test_sections_and_files_may_be_empty(folder: Path) -> None:
@@ -115,7 +117,9 @@ def test_an_unknown_key_in_a_file_is_named_with_its_line(folder: Path, text: str
         ("zzz", None),
     ],
 )
-def test_the_nearest_key_is_one_spelled_alike_or_of_that_name_elsewhere(wrong: str, meant: str | None) -> None:
+def test_the_nearest_key_is_one_spelled_alike_or_of_that_name_elsewhere(
+    wrong: str, meant: str | None
+) -> None:
     """What stands in the wrong section, or is nearly right, finds its place."""
     assert nearest_key(wrong) == meant
 
@@ -171,7 +175,9 @@ def test_an_empty_list_in_the_environment_is_none_at_all() -> None:
         ("store: 5", "store must hold keys, not a single value"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_told_with_key_value_expectation_and_line(folder: Path, text: str, said: str) -> None:
+def test_a_wrong_value_is_told_with_key_value_expectation_and_line(
+    folder: Path, text: str, said: str
+) -> None:
     """The message alone is enough to repair the file."""
     (folder / "config/receiver.yaml").write_text(text)
     assert problems() == (f"{said} (config/receiver.yaml:1)",)

@@ -54,7 +54,8 @@ def test_durations_have_the_unit_that_suits_them(milliseconds: float | None, sho
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 20, "3.0 MiB"), (5 << 30, "5.00 GiB")]
+    ("value", "shown"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 20, "3.0 MiB"), (5 << 30, "5.00 GiB")],
 )
 def test_sizes_have_the_unit_that_suits_them(value: int, shown: str) -> None:
     """Powers of 1024, named so."""
@@ -63,4 +64,8 @@ def test_sizes_have_the_unit_that_suits_them(value: int, shown: str) -> None:
 
 def test_nouns_follow_their_number() -> None:
     """One request, two requests, thousands set apart."""
-    assert [wording.plural(n, "request") for n in (0, 1, 1200)] == ["0 requests", "1 request", "1,200 requests"]
+    assert [wording.plural(n, "request") for n in (0, 1, 1200)] == [
+        "0 requests",
+        "1 request",
+        "1,200 requests",
+    ]

@@ -1,4 +1,5 @@
-"""What a receiver stored, read back through SQL and written as the interop clients write what they sent.
+"""What a receiver stored, read back through SQL and written as the interop clients write what they sent
+(tests/interop/python_records.py) and as :mod:`tests.support.plain_reading` reads it.
 
 Equal JSON text is equal telemetry: ``1`` and ``1.0`` differ, and so do ``0.0`` and ``-0.0``.
 """
@@ -20,10 +21,10 @@ def texts(records: Sequence[Record]) -> list[str]:
     return sorted(json.dumps(record, sort_keys=True, allow_nan=False) for record in records)
 
 
-def stored_spans(receiver: ReceiverProcess, service: str) -> list[Record]:
-    """Return the spans of a service."""
+def stored_spans(receiver: ReceiverProcess, service: str | None = None) -> list[Record]:
+    """Return the spans of a service, or all."""
     names = [
-        "trace_id", "span_id", "parent_span_id", "trace_state", "name", "kind", "start_time_unix_nano",
+        "trace_id", "span_id", "parent_span_id", "trace_state", "flags", "name", "kind", "start_time_unix_nano",
         "end_time_unix_nano", "status_code", "status_message", "attributes", "dropped_attributes_count",
         "dropped_events_count", "dropped_links_count", "events", "links",
     ]  # fmt: skip
@@ -35,6 +36,7 @@ def stored_spans(receiver: ReceiverProcess, service: str) -> list[Record]:
                 "span_id": f"{row['span_id']:016x}",
                 "parent_span_id": _span_id(row["parent_span_id"]),
                 "trace_state": row["trace_state"],
+                "flags": row["flags"],
                 "name": row["name"],
                 "kind": row["kind"],
                 "start": row["start_time_unix_nano"],
@@ -56,6 +58,7 @@ def stored_spans(receiver: ReceiverProcess, service: str) -> list[Record]:
                         "trace_id": link["trace_id"],
                         "span_id": link["span_id"],
                         "trace_state": link["trace_state"],
+                        "flags": link["flags"],
                         "attributes": json.loads(link["attributes"]),
                     }
                     for link in row["links"] or []
@@ -66,8 +69,8 @@ def stored_spans(receiver: ReceiverProcess, service: str) -> list[Record]:
     return found
 
 
-def stored_logs(receiver: ReceiverProcess, service: str) -> list[Record]:
-    """Return the log records of a service."""
+def stored_logs(receiver: ReceiverProcess, service: str | None = None) -> list[Record]:
+    """Return the log records of a service, or all."""
     names = [
         "time_unix_nano", "observed_time_unix_nano", "trace_id", "span_id", "flags", "severity_number", "severity_text",
         "event_name", "body", "body_type", "attributes",
@@ -90,9 +93,9 @@ def stored_logs(receiver: ReceiverProcess, service: str) -> list[Record]:
     ]
 
 
-def stored_points(receiver: ReceiverProcess, service: str) -> list[Record]:
-    """Return the data points of a service, of all types."""
-    common = ["attributes", "start_time_unix_nano", "time_unix_nano", "exemplars"]
+def stored_points(receiver: ReceiverProcess, service: str | None = None) -> list[Record]:
+    """Return the data points of a service or all of them, of every type."""
+    common = ["attributes", "start_time_unix_nano", "time_unix_nano", "flags", "exemplars"]
     distribution = [*common, "count", "sum", "min", "max"]
     found: list[Record] = []
     for row in _points(receiver, "metric_points", [*common, "value_int", "value_double"], service):
@@ -120,6 +123,16 @@ def stored_points(receiver: ReceiverProcess, service: str) -> list[Record]:
                 "negative": [row["negative_offset"], row["negative_bucket_counts"]],
             }
         )
+    for row in _points(
+        receiver, "summary_points", [*common[:-1], "count", "sum", "quantile_values"], service
+    ):
+        found.append(
+            {
+                **_common(row),
+                **{key: row[key] for key in ("count", "sum")},
+                "quantiles": [[each["quantile"], each["value"]] for each in row["quantile_values"]],
+            }
+        )
     return found
 
 
@@ -136,6 +149,7 @@ def spans_of_answer(answer: Record) -> list[Record]:
                 "span_id": span["span_id"],
                 "parent_span_id": span["parent_span_id"],
                 "trace_state": span["trace_state"],
+                "flags": span["flags"],
                 "name": span["name"],
                 "start": int(span["time_unix_nano"]),
                 "end": int(span["end_time_unix_nano"]),
@@ -146,7 +160,7 @@ def spans_of_answer(answer: Record) -> list[Record]:
                     for e in span["events"]
                 ],
                 "links": [
-                    {key: link[key] for key in ("trace_id", "span_id", "trace_state", "attributes")}
+                    {key: link[key] for key in ("trace_id", "span_id", "trace_state", "flags", "attributes")}
                     for link in span["links"]
                 ],
             }
@@ -155,24 +169,24 @@ def spans_of_answer(answer: Record) -> list[Record]:
 
 
 def _rows(
-    receiver: ReceiverProcess, table: str, resource: str, names: Sequence[str], service: str
+    receiver: ReceiverProcess, table: str, resource: str, names: Sequence[str], service: str | None
 ) -> list[Record]:
     columns = ", ".join(f"t.{name}" for name in names)
     rows = receiver.sql(
         f"SELECT {columns}, r.attributes, r.schema_url, c.name, c.version, c.schema_url, c.attributes FROM {table} t"
-        f" JOIN {resource} JOIN scope_content c USING (scope_id) WHERE r.service_name = '{service}'"
+        f" JOIN {resource} JOIN scope_content c USING (scope_id) {_of(service)}"
     )
     origin = ("resource", "resource_schema_url", "scope_name", "scope_version", "scope_schema_url", "scope_attributes")
     return [dict(zip((*names, *origin), row, strict=True)) for row in rows]
 
 
-def _points(receiver: ReceiverProcess, table: str, names: Sequence[str], service: str) -> list[Record]:
+def _points(receiver: ReceiverProcess, table: str, names: Sequence[str], service: str | None = None) -> list[Record]:
     about = ("name", "description", "unit", "type", "aggregation_temporality", "is_monotonic")
     columns = ", ".join([*(f"t.{name}" for name in names), *(f"m.{name}" for name in about)])
     rows = receiver.sql(
         f"SELECT {columns}, r.attributes, r.schema_url, c.name, c.version, c.schema_url, c.attributes FROM {table} t"
         " JOIN metric_content m USING (metric_id) JOIN resource_content r USING (resource_id)"
-        f" JOIN scope_content c USING (scope_id) WHERE r.service_name = '{service}'"
+        f" JOIN scope_content c USING (scope_id) {_of(service)}"
     )
     names = (
         *names, "name", "description", "unit", "type", "temporality", "monotonic", "resource", "resource_schema_url",
@@ -181,12 +195,17 @@ def _points(receiver: ReceiverProcess, table: str, names: Sequence[str], service
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def _of(service: str | None) -> str:
+    return "" if service is None else f"WHERE r.service_name = '{service}'"
+
+
 def _common(row: Record) -> Record:
     return {
         **{key: row[key] for key in ("name", "description", "unit", "type", "temporality", "monotonic")},
         "attributes": json.loads(row["attributes"]),
         "start": row["start_time_unix_nano"],
         "time": row["time_unix_nano"],
+        "flags": row["flags"],
         "exemplars": [
             {
                 "time": exemplar["time_unix_nano"],
@@ -195,7 +214,7 @@ def _common(row: Record) -> Record:
                 "span_id": exemplar["span_id"],
                 "attributes": json.loads(exemplar["filtered_attributes"]),
             }
-            for exemplar in row["exemplars"] or []
+            for exemplar in row.get("exemplars") or []
         ],
         **_origin(row),
     }

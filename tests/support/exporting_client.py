@@ -1,0 +1,79 @@
+"""A client that sends numbered records of one signal over gRPC and prints which numbers were acknowledged.
+
+    python -m tests.support.exporting_client ENDPOINT SIGNAL FIRST REQUESTS RECORDS [--retry]
+
+Record ``n`` has span id ``n`` (a log record its observed time, a data point its value). Every request is of its
+own: number, time and bytes. A line ``REQUEST`` is printed after each answer OK and not before, and ``sending``
+before the first request. Without ``--retry`` it ends with the first failure; with it, a request is repeated,
+with the same bytes, until it is answered OK.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+_METHOD = "/opentelemetry.proto.collector.{0}.v1.{1}Service/Export"
+_SERVICES = {"traces": ("trace", "Trace"), "metrics": ("metrics", "Metrics"), "logs": ("logs", "Logs")}
+_RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+_TIME = 1_790_000_000_000_000_000
+
+
+def request_of(signal: str, number: int, records: int) -> bytes:
+    """Return request ``number``, which holds the records from ``number * records`` on."""
+    numbers = range(number * records, (number + 1) * records)
+    if signal == "traces":
+        traces = ExportTraceServiceRequest()
+        spans = traces.resource_spans.add().scope_spans.add().spans
+        for each in numbers:
+            spans.add(
+                trace_id=(each + 1).to_bytes(16, "big"), span_id=(each + 1).to_bytes(8, "big"), name=f"span {each % 7}",
+                start_time_unix_nano=_TIME + each, end_time_unix_nano=_TIME + each + 1,
+            )  # fmt: skip
+        return traces.SerializeToString()
+    if signal == "logs":
+        logs = ExportLogsServiceRequest()
+        log_records = logs.resource_logs.add().scope_logs.add().log_records
+        for each in numbers:
+            log_records.add(time_unix_nano=_TIME, observed_time_unix_nano=each + 1).body.string_value = "said"
+        return logs.SerializeToString()
+    metrics = ExportMetricsServiceRequest()
+    metric = metrics.resource_metrics.add().scope_metrics.add().metrics.add(name="counted")
+    for each in numbers:
+        metric.gauge.data_points.add(time_unix_nano=_TIME + each, as_int=each + 1)
+    return metrics.SerializeToString()
+
+
+def main() -> int:
+    """Run from the command line."""
+    endpoint, signal, first, requests, records = sys.argv[1:6]
+    retry = "--retry" in sys.argv
+    options = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50)]
+    with grpc.insecure_channel(endpoint, options) as channel:
+        export = channel.unary_unary(_METHOD.format(*_SERVICES[signal]))
+        print("sending", flush=True)
+        for number in range(int(first), int(first) + int(requests)):
+            body = request_of(signal, number, int(records))
+            while True:
+                try:
+                    export(body, timeout=10)
+                except grpc.RpcError as error:
+                    if not retry:
+                        print("failed", flush=True)
+                        return 0
+                    if error.code() not in _RETRYABLE:
+                        raise
+                    time.sleep(0.05)  # as a client does that was told to come again
+                else:
+                    print(number, flush=True)
+                    break
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
