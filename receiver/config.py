@@ -29,9 +29,7 @@ class ListenConfig(Section):
 
     grpc_endpoint: str = Field("localhost:4317", description="OTLP/gRPC; empty switches it off.")
     http_endpoint: str = Field("localhost:4318", description="OTLP/HTTP; empty switches it off.")
-    query_endpoint: str = Field(
-        "localhost:8888", description="HTTP API, /metrics, /healthz, /readyz."
-    )
+    query_endpoint: str = Field("localhost:8888", description="HTTP API, /metrics, /healthz, /readyz.")
     allow_remote: bool = Field(
         False,
         description="Bind addresses other than loopback although there is no authentication.",

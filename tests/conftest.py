@@ -68,7 +68,9 @@ async def nothing_outlives_the_test() -> AsyncIterator[None]:
 
 
 def _left(threads: set[threading.Thread], tasks: set[asyncio.Task[object]]) -> list[object]:
-    running: list[object] = [t for t in asyncio.all_tasks() - tasks - {asyncio.current_task()} if not t.done()]
+    running: list[object] = [
+        t for t in asyncio.all_tasks() - tasks - {asyncio.current_task()} if not t.done()
+    ]
     return running + [t for t in set(threading.enumerate()) - threads if _counts(t)]
 
 

@@ -32,6 +32,7 @@ _VALUE_SQL = {
 }
 _SHORT = {"string_value": "s", "int_value": "i", "bool_value": "b", "double_value": "d", "bytes_value": "y"}
 _EMPTY = '{"@empty":true}'
+_MANY_KEYS = 512
 
 
 class FlattenConnection:
@@ -182,8 +183,11 @@ class AttributeLists:
         """Return the rows in which a key occurs more than once.
 
         A key is a bit of a 64-bit word: a sum of distinct bits equals their union. Keys beyond 64 go in
-        further words.
+        further words; where there are very many, sorting is cheaper than a pass for each word.
         """
+        if len(self.key_names) > _MANY_KEYS:
+            pairs = np.sort(self.row_of.astype(np.int64) * len(self.key_names) + self.codes)
+            return np.unique(pairs[1:][pairs[1:] == pairs[:-1]] // len(self.key_names))
         counts = lengths(self._lists)
         filled = np.flatnonzero(counts > 0)
         if not len(filled):

@@ -7,7 +7,7 @@ fault is treated on its own and decoded again, so one client's bad request costs
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,24 +75,27 @@ class ColumnDecoder:
             return DecodedGroup([], [])
         signal = requests[0].signal
         drafts = [self._draft(request) for request in requests]
+        chunks = [chunk for batch in _batches(drafts) for chunk in self._decode_batch(signal, batch)]
+        return DecodedGroup(
+            verdicts=[_verdict(draft) for draft in drafts],
+            columns=[c.columns for c in chunks if len(c.columns.resources)],
+        )
+
+    def _decode_batch(self, signal: Signal, drafts: list[_Draft]) -> list[_Chunk]:
         chunks: list[_Chunk] = []
         for _ in range(4):  # each pass mends one kind of fault for good; a clean pass ends it
             chunks = self._decode_chunks(signal, drafts)
             if not self._mend(signal, drafts, chunks):
                 break
+            chunks = []  # before they are decoded again: both at once would be twice the memory
         else:
-            for place in {draft for chunk in chunks for draft, _ in chunk.places}:
-                drafts[place].error = MalformedRequestError(
+            for draft in drafts:
+                draft.error = draft.error or MalformedRequestError(
                     "the request cannot be brought into a storable form"
                 )
-            chunks = []
         for chunk in chunks:
             self._count(chunk, drafts)
-            chunk.columns.measure()
-        return DecodedGroup(
-            verdicts=[_verdict(draft) for draft in drafts],
-            columns=[c.columns for c in chunks if len(c.columns.resources)],
-        )
+        return chunks
 
     def _draft(self, request: ExportRequest) -> _Draft:
         draft = _Draft(original=request.body)
@@ -249,6 +252,25 @@ class ColumnDecoder:
 
 
 _NOT_HERE = PermanentError("this request is for the patient decoder")
+def _batches(drafts: list[_Draft]) -> Iterator[list[_Draft]]:
+    """Yield the drafts in runs of about one chunk.
+
+    Each run is decoded and mended before the next: of small bytes that are huge in records most are rejected,
+    and the columns of what is rejected never pile up.
+    """
+    batch: list[_Draft] = []
+    size = 0
+    for draft in drafts:
+        length = sum(map(len, draft.pieces))
+        if batch and size + length > _CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(draft)
+        size += length
+    if batch:
+        yield batch
+
+
 _UTF8 = "strings had invalid UTF-8, replaced by U+FFFD"
 
 

@@ -192,7 +192,7 @@ class Loader:
         """
         target = self._handover.highest_sequence
         async with self._moved:
-            while self._position < target:
+            while self._position < target or self._task is None:
                 if self._task is None or self._task.done():
                     raise RetryableError(self.problem or "the loader is not running", hint="see /readyz")
                 self._hurry.set()

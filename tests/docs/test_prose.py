@@ -15,7 +15,9 @@ _INTENTIONS = re.compile(
     r"|eventually|future (?:version|release|work)|work in progress|for now|stub|placeholder)\b"
 )
 _MACHINE = re.compile(r"(?<![\w.:/~-])/(?:home|Users|root|work|tmp|mnt|private)/\w|\b[A-Z]:\\")
-_SETTING = re.compile(r"`((?:" + "|".join(sorted({k.partition(".")[0] for k in KEYS if "." in k})) + r")\.\w+)\b(?!\.)")
+_SETTING = re.compile(
+    r"`((?:" + "|".join(sorted({k.partition(".")[0] for k in KEYS if "." in k})) + r")\.\w+)(?![\w.*])"
+)
 _VARIABLE = re.compile(r"\bOTLP_RECEIVER_[A-Z][A-Z_]*[A-Z]\b")
 _ENDINGS = ("py", "md", "yaml", "sql", "db", "duckdb")
 _KNOWN_VARIABLES = {environment_name(key) for key in KEYS} | {

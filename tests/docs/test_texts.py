@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from receiver.decode import text_attributes, texts
 from receiver.decode.text_attributes import CONTENT_KEYS, NAMING_KEYS
 from receiver.decode.text_form import model_text, text_id
 from tests.support.pages import text_of
@@ -37,3 +38,19 @@ def test_the_id_of_the_example_is_the_one_in_the_code() -> None:
     """The example of an id is what the code computes."""
     (form, identity) = _ID.findall(PAGE)[0]
     assert str(text_id(form)) == identity
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        text_attributes._PARSED_CHARACTERS,
+        texts._NAME_CHARACTERS,
+        texts._GENERAL_CHARACTERS,
+        texts._CONTENT_CHARACTERS,
+        texts._LINE_CHARACTERS,
+        texts._CACHE_TEXTS,
+    ],
+)
+def test_the_bounds_of_texts_are_named(number: int) -> None:
+    """Every bound that the code has stands on the page."""
+    assert re.search(rf"(?<!\d)(?<!\d,){number:,}(?!,?\d)", PAGE)

@@ -146,7 +146,9 @@ async def test_a_store_that_cannot_be_written_is_tried_again_and_heals(tmp_path:
         assert pipeline.loader.problem is None
 
 
-async def test_the_spool_forgets_what_a_completed_checkpoint_covers_and_nothing_before(tmp_path: Path) -> None:
+async def test_the_spool_forgets_what_a_completed_checkpoint_covers_and_nothing_before(
+    tmp_path: Path,
+) -> None:
     """Stored is not enough: a lost tail of the store's log must still be in the spool."""
     seen: list[Observing] = []
 
@@ -184,7 +186,7 @@ async def test_checkpoints_and_loads_take_turns_without_end(tmp_path: Path) -> N
 
 
 async def test_the_identity_holds_after_mixed_traffic_and_a_restart(tmp_path: Path) -> None:
-    """accepted = stored + duplicates + in_spool + quarantined, for each signal, at each look."""
+    """Accepted = stored + duplicates + in_spool + quarantined, for each signal, at each look."""
     async with Pipeline(tmp_path, wrap_writer=Refusing) as pipeline:
         bad = traces(make_span(50, trace_id=b"short"), make_span(51))
         requests = [

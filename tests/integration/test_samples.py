@@ -70,9 +70,11 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "otlp2parquet/invalid/trace_mixed_encoding.json": (TRACES, "0-1"),
     "otlp2parquet/log.json": (LOGS, "1!"),
     "otlp2parquet/logs.jsonl": (
-        LOGS,  # 31 of 81 name a trace, in base64
-        "1! 1 1! 1 1! 1 1!*2 1 1! 1 1! 1 1! 1*2 1! 1*7 1!*2 1*13 1!*3 1*4 1! 1*3 1! 1 1! 1 1! 1*2 1! 1*5 1! 1*2 1!*5"
-        " 1 1! 1*2 1!*5 1",
+        LOGS,
+        (  # 31 of 81 name a trace, in base64
+            "1! 1 1! 1 1! 1 1!*2 1 1! 1 1! 1 1! 1*2 1! 1*7 1!*2 1*13 1!*3 1*4 1! 1*3 1! 1 1! 1 1! 1*2 1! 1*5 1! 1*2"
+            " 1!*5 1 1! 1*2 1!*5 1"
+        ),
     ),
     "otlp2parquet/logs.pb": (LOGS, "81"),
     "otlp2parquet/metrics_exponential_histogram.json": (METRICS, "2"),
@@ -209,7 +211,9 @@ def test_the_counts_are_those_of_the_table(samples: Samples) -> None:
     wanted = dict.fromkeys((TRACES, METRICS, LOGS), 0)
     for signal, notation in EXPECTED.values():
         wanted[signal] += sum(
-            int(found[0]) for each in _expanded(notation) if each != "400" and (found := re.match(r"\d+", each))
+            int(found[0])
+            for each in _expanded(notation)
+            if each != "400" and (found := re.match(r"\d+", each))
         )
     stats = samples.receiver.stats()
     assert stats["records"] == {
@@ -233,7 +237,9 @@ def test_the_demo_capture_is_stored_exactly(tmp_path: Path) -> None:
     with ReceiverProcess(tmp_path / "data") as receiver:
         for line in CAPTURE.read_bytes().splitlines():
             request = json.loads(line)
-            signal = {"resourceSpans": TRACES, "resourceLogs": LOGS, "resourceMetrics": METRICS}[next(iter(request))]
+            signal = {"resourceSpans": TRACES, "resourceLogs": LOGS, "resourceMetrics": METRICS}[
+                next(iter(request))
+            ]
             answer = receiver.send(f"/v1/{signal}", line)
             assert (answer.status, answer.json) == (200, {})
             spans += spans_of(request)

@@ -3,7 +3,8 @@
     python -m tests.interop.python_client grpc|http ENDPOINT
 
 What is printed is taken from the SDK's own records in the moment in which the exporter gets them; see
-python_records. ``exported`` holds what each exporter said.
+python_records. ``exported`` holds what each exporter said. Spans travel plain, log records in gzip, points over HTTP
+in deflate.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import grpc
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
+from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
@@ -38,8 +41,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from tests.interop.python_records import Json, log_record, point_records, span_record
+
 VALUES: dict[str, Any] = {
-    "text": "späce ✓ \"quoted\" \\ \n tab\t",
+    "text": 'späce ✓ "quoted" \\ \n tab\t',
     "empty text": "",
     "truth": True,
     "falsehood": False,
@@ -106,15 +110,13 @@ class LogRecorder(LogRecordExporter):
 
     def shutdown(self) -> None:
         """Close the exporter."""
-        self._exporter.shutdown()
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
 class MetricRecorder(m.MetricExporter):
     """An exporter that notes what another one is given."""
 
-    def __init__(
-        self, exporter: m.MetricExporter, temporality: dict[type, m.AggregationTemporality]
-    ) -> None:
+    def __init__(self, exporter: m.MetricExporter, temporality: dict[type, m.AggregationTemporality]) -> None:
         """Export with ``exporter``."""
         super().__init__(preferred_temporality=temporality)
         self._exporter = exporter
@@ -146,11 +148,15 @@ def send_spans(provider: TracerProvider) -> None:
     state = TraceState([("vendor", "a:1;b"), ("other", "x")])
     remote = SpanContext(0xA1B2C3D4E5F60718293A4B5C6D7E8F90, 0x1122334455667788, True, TraceFlags(1), state)
     parent = trace.set_span_in_context(trace.NonRecordingSpan(remote))
-    root = tracer.start_span("POST /checkout", parent, SpanKind.SERVER, VALUES, start_time=1_790_000_000_000_000_001)
+    root = tracer.start_span(
+        "POST /checkout", parent, SpanKind.SERVER, VALUES, start_time=1_790_000_000_000_000_001
+    )
     inside = trace.set_span_in_context(root)
     for number, kind in enumerate(SpanKind):
         link = Link(remote, {"why": "follows", "number": number})
-        with other.start_as_current_span(f"step {kind.name}", inside, kind, links=[link] * (number % 3)) as span:
+        with other.start_as_current_span(
+            f"step {kind.name}", inside, kind, links=[link] * (number % 3)
+        ) as span:
             span.set_attribute("number", number)
     failed = tracer.start_span("charge", inside, SpanKind.CLIENT)
     failed.add_event("retry", {"attempt": 1, "delays": [0.5, 1.0]}, timestamp=1_790_000_000_000_000_002)
@@ -175,7 +181,9 @@ def send_logs(provider: LoggerProvider) -> None:
             event_name=f"shop.{number}",
         )
     of_trace = trace.set_span_in_context(
-        trace.NonRecordingSpan(SpanContext(0x0AF7651916CD43DD8448EB211C80319C, 0x00F067AA0BA902B7, False, TraceFlags(1)))
+        trace.NonRecordingSpan(
+            SpanContext(0x0AF7651916CD43DD8448EB211C80319C, 0x00F067AA0BA902B7, False, TraceFlags(1))
+        )
     )
     logger.emit(context=of_trace, body="in a trace", severity_number=SeverityNumber.ERROR)
     logger.emit(observed_timestamp=1_790_000_001_000_000_007)
@@ -216,12 +224,16 @@ def main() -> None:
     span_exporter: SpanExporter
     log_exporter: LogRecordExporter
     metric_exporters: list[m.MetricExporter]
-    cumulative = dict.fromkeys((Counter, UpDownCounter, Histogram), m.AggregationTemporality.CUMULATIVE)
-    delta = dict.fromkeys((Counter, Histogram), m.AggregationTemporality.DELTA)
-    temporalities: list[dict[type, m.AggregationTemporality]] = [cumulative, delta]
+    cumulative: dict[type, m.AggregationTemporality] = dict.fromkeys(
+        (Counter, UpDownCounter, Histogram), m.AggregationTemporality.CUMULATIVE
+    )
+    delta: dict[type, m.AggregationTemporality] = dict.fromkeys(
+        (Counter, Histogram), m.AggregationTemporality.DELTA
+    )
+    temporalities = [cumulative, delta]
     if protocol == "grpc":
         span_exporter = GrpcSpanExporter(f"http://{endpoint}", insecure=True)
-        log_exporter = GrpcLogExporter(f"http://{endpoint}", insecure=True)
+        log_exporter = GrpcLogExporter(f"http://{endpoint}", insecure=True, compression=grpc.Compression.Gzip)
         metric_exporters = [
             GrpcMetricExporter(f"http://{endpoint}", insecure=True, preferred_temporality=each)
             for each in temporalities
@@ -229,9 +241,10 @@ def main() -> None:
     else:
         base = f"http://{endpoint}/v1/"
         span_exporter = HttpSpanExporter(base + "traces")
-        log_exporter = HttpLogExporter(base + "logs")
+        log_exporter = HttpLogExporter(base + "logs", compression=Compression.Gzip)
         metric_exporters = [
-            HttpMetricExporter(base + "metrics", preferred_temporality=each) for each in temporalities
+            HttpMetricExporter(base + "metrics", preferred_temporality=each, compression=Compression.Deflate)
+            for each in temporalities
         ]
     resource = Resource(
         {"service.name": f"python-{protocol}", "service.namespace": "interop", "service.instance.id": "1", "pids": [1, 2]},
@@ -258,7 +271,11 @@ def main() -> None:
             "spans": spans.sent,
             "logs": logs.sent,
             "points": [point for recorder in points for point in recorder.sent],
-            "exported": [*spans.results, *logs.results, *(r for recorder in points for r in recorder.results)],
+            "exported": [
+                *spans.results,
+                *logs.results,
+                *(r for recorder in points for r in recorder.results),
+            ],
         },
         sys.stdout,
     )

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stored_records import stored_logs, stored_points, stored_spans, texts
 from tests.support.receiver_process import REPOSITORY, ReceiverProcess
+from tests.support.stored_records import stored_logs, stored_points, stored_spans, texts
 
 _PROGRAM = next(filter(None, map(shutil.which, ("otelcol", "otelcol-contrib"))), None)
 pytestmark = [

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.stored_records import spans_of_answer, stored_logs, stored_points, stored_spans, texts
 from tests.support.receiver_process import ReceiverProcess
+from tests.support.stored_records import spans_of_answer, stored_logs, stored_points, stored_spans, texts
 
 _MISSING = [program for program in ("node", "npm") if shutil.which(program) is None]
 pytestmark = [
@@ -79,6 +79,11 @@ def test_log_records_come_back_field_for_field(sent: Sent, receiver: ReceiverPro
 
 def test_points_come_back_field_for_field(sent: Sent, receiver: ReceiverProcess) -> None:
     """Every type of point, in both temporalities, has its values, buckets, times and descriptor."""
-    assert {point["type"] for point in sent["points"]} == {"sum", "gauge", "histogram", "exponential_histogram"}
+    assert {point["type"] for point in sent["points"]} == {
+        "sum",
+        "gauge",
+        "histogram",
+        "exponential_histogram",
+    }
     assert {point["temporality"] for point in sent["points"]} == {0, 1, 2}
     assert texts(stored_points(receiver, sent["service"])) == texts(sent["points"])

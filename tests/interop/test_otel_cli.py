@@ -26,7 +26,9 @@ AT_A_TIME = 20
 
 def _send(endpoint: str, protocol: str, number: int) -> int:
     """Return the exit code of one otel-cli that sends span ``number``."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "TRACEPARENT"))}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "TRACEPARENT"))
+    }
     return subprocess.run(
         [
             "otel-cli", "span", "--fail", "--timeout", "10s", "--tp-ignore-env",
@@ -58,5 +60,6 @@ def test_a_thousand_invocations_lose_nothing(receiver: ReceiverProcess, protocol
     )
     start = 1_790_000_000_000_000_001
     assert sorted(rows) == [
-        [number + 1, f"{number + 1:032x}", f"invocation {number}", 3, start, start + 250_000_001] for number in numbers
+        [number + 1, f"{number + 1:032x}", f"invocation {number}", 3, start, start + 250_000_001]
+        for number in numbers
     ]

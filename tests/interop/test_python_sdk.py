@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.stored_records import spans_of_answer, stored_logs, stored_points, stored_spans, texts
 from tests.support.receiver_process import REPOSITORY, ReceiverProcess
+from tests.support.stored_records import spans_of_answer, stored_logs, stored_points, stored_spans, texts
 
 pytestmark = pytest.mark.interop
 Sent = dict[str, Any]
@@ -74,7 +74,12 @@ def test_log_records_come_back_through_the_api(sent: Sent, receiver: ReceiverPro
 
 def test_points_come_back_field_for_field(sent: Sent, receiver: ReceiverProcess) -> None:
     """Every type of point, in both temporalities, has its values, buckets, times, exemplars and descriptor."""
-    assert {point["type"] for point in sent["points"]} == {"sum", "gauge", "histogram", "exponential_histogram"}
+    assert {point["type"] for point in sent["points"]} == {
+        "sum",
+        "gauge",
+        "histogram",
+        "exponential_histogram",
+    }
     assert {point["temporality"] for point in sent["points"]} == {0, 1, 2}
     assert any(point["exemplars"] for point in sent["points"])
     assert texts(stored_points(receiver, sent["service"])) == texts(sent["points"])
@@ -84,7 +89,9 @@ def test_sums_of_both_temporalities_add_up_through_the_api(sent: Sent, receiver:
     """``/metrics/orders``: the delta series and the cumulative one both say 6 and 8, as was counted."""
     answer = receiver.get("/metrics/orders", service=sent["service"], step=3600, since="-1d")
     added = {
-        (series["temporality"], series["attributes"]["paid"]): sum(point["value"] for point in series["points"])
+        (series["temporality"], series["attributes"]["paid"]): sum(
+            point["value"] for point in series["points"]
+        )
         for series in answer["series"]
     }
     assert added == {

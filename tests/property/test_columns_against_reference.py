@@ -86,7 +86,9 @@ def check(way: Way, signal: Signal, groups: list[list[bytes]]) -> None:
     for table, rows in expected.items():
         assert found[table] == rows, table
     records = sum(
-        count for table, rows in expected.items() if table == "spans" or "points" in table or table == "logs"
+        count
+        for table, rows in expected.items()
+        if table == "spans" or "points" in table or table == "logs"
         for count in rows.values()
     )
     totals = way.store.connection.execute(

@@ -1,17 +1,18 @@
-"""A client that sends numbered records of one signal over gRPC and prints which numbers were acknowledged.
+"""A client that sends numbered records of all three signals over gRPC and prints which were acknowledged.
 
-    python -m tests.support.exporting_client ENDPOINT SIGNAL FIRST REQUESTS RECORDS [--retry]
+    python -m tests.support.exporting_client ENDPOINT FIRST REQUESTS RECORDS [--retry]
 
-Record ``n`` has span id ``n`` (a log record its observed time, a data point its value). Every request is of its
-own: number, time and bytes. A line ``REQUEST`` is printed after each answer OK and not before, and ``sending``
-before the first request. Without ``--retry`` it ends with the first failure; with it, a request is repeated,
-with the same bytes, until it is answered OK.
+Each signal has a thread. Record ``n`` of a signal has span id ``n + 1`` (a log record its observed time, a data
+point its value), so that no two requests have the same bytes. A line ``SIGNAL REQUEST`` is printed after an
+answer OK and not before. Without ``--retry`` a signal ends with its first failure; with it, a request is
+repeated, with the same bytes, until it is answered OK.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -49,31 +50,40 @@ def request_of(signal: str, number: int, records: int) -> bytes:
     return metrics.SerializeToString()
 
 
-def main() -> int:
+def _send(channel: grpc.Channel, signal: str, numbers: range, records: int, *, retry: bool) -> None:
+    export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+        _METHOD.format(*_SERVICES[signal])
+    )
+    for number in numbers:
+        body = request_of(signal, number, records)
+        while True:
+            try:
+                export(body, timeout=10)
+            except grpc.RpcError as error:
+                if not retry:
+                    return
+                if error.code() not in _RETRYABLE:
+                    raise
+                time.sleep(0.05)  # as a client does that was told to come again
+            else:
+                sys.stdout.write(f"{signal} {number}\n")  # one write, so that lines of threads do not mix
+                sys.stdout.flush()
+                break
+
+
+def main() -> None:
     """Run from the command line."""
-    endpoint, signal, first, requests, records = sys.argv[1:6]
-    retry = "--retry" in sys.argv
+    endpoint, first, requests, records = sys.argv[1:5]
+    numbers = range(int(first), int(first) + int(requests))
     options = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50)]
-    with grpc.insecure_channel(endpoint, options) as channel:
-        export = channel.unary_unary(_METHOD.format(*_SERVICES[signal]))
-        print("sending", flush=True)
-        for number in range(int(first), int(first) + int(requests)):
-            body = request_of(signal, number, int(records))
-            while True:
-                try:
-                    export(body, timeout=10)
-                except grpc.RpcError as error:
-                    if not retry:
-                        print("failed", flush=True)
-                        return 0
-                    if error.code() not in _RETRYABLE:
-                        raise
-                    time.sleep(0.05)  # as a client does that was told to come again
-                else:
-                    print(number, flush=True)
-                    break
-    return 0
+    with grpc.insecure_channel(endpoint, options) as channel, ThreadPoolExecutor() as threads:
+        sent = [
+            threads.submit(_send, channel, signal, numbers, int(records), retry="--retry" in sys.argv)
+            for signal in _SERVICES
+        ]
+        for each in sent:
+            each.result()
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -41,7 +41,9 @@ from receiver.signals import Signal
 M = TypeVar("M", bound=Message)
 U64_MAX = 2**64 - 1
 
-TEXTS = st.text(max_size=6) | st.sampled_from(["", "checkout", 'a "quoted" \\ text', "\x00", "\x1f", "🦆", "{"])
+TEXTS = st.text(max_size=6) | st.sampled_from(
+    ["", "checkout", 'a "quoted" \\ text', "\x00", "\x1f", "🦆", "{"]
+)
 KEYS = TEXTS | st.sampled_from(
     [
         *("@a", "@@a", "@duplicates", "@bytes", "a", "b", "service.name", "service.namespace"),
@@ -177,9 +179,7 @@ def _recorded(point: NumberDataPoint, as_int: int | None, as_double: float | Non
 _POINT = {"start_time_unix_nano": U64, "time_unix_nano": TIMES, "flags": FLAGS, "attributes": ATTRIBUTES}
 _EXEMPLARS = {"exemplars": _few(EXEMPLARS, 2)}
 _SPREAD = {"count": U64, "sum": _maybe(DOUBLES), "min": _maybe(DOUBLES), "max": _maybe(DOUBLES)}
-NUMBERS = st.builds(
-    _recorded, build(NumberDataPoint, **_POINT, **_EXEMPLARS), _maybe(I64), _maybe(DOUBLES)
-)
+NUMBERS = st.builds(_recorded, build(NumberDataPoint, **_POINT, **_EXEMPLARS), _maybe(I64), _maybe(DOUBLES))
 HISTOGRAMS = build(
     HistogramDataPoint,
     **_POINT,
@@ -260,7 +260,11 @@ def _requests(request: Any, resources: Any, scopes: Any, names: tuple[str, str, 
 
 REQUESTS: dict[Signal, st.SearchStrategy[bytes]] = {
     Signal.TRACES: _requests(
-        ExportTraceServiceRequest, ResourceSpans, ScopeSpans, ("resource_spans", "scope_spans", "spans"), SPANS
+        ExportTraceServiceRequest,
+        ResourceSpans,
+        ScopeSpans,
+        ("resource_spans", "scope_spans", "spans"),
+        SPANS,
     ),
     Signal.METRICS: _requests(
         ExportMetricsServiceRequest,
@@ -270,7 +274,11 @@ REQUESTS: dict[Signal, st.SearchStrategy[bytes]] = {
         METRICS,
     ),
     Signal.LOGS: _requests(
-        ExportLogsServiceRequest, ResourceLogs, ScopeLogs, ("resource_logs", "scope_logs", "log_records"), LOGS
+        ExportLogsServiceRequest,
+        ResourceLogs,
+        ScopeLogs,
+        ("resource_logs", "scope_logs", "log_records"),
+        LOGS,
     ),
 }
 """Serialized requests whose records are all valid, by signal."""

@@ -36,4 +36,6 @@ def prose_of(page: str) -> str:
 
 def blocks_of(page: str, language: str) -> list[str]:
     """Return the fenced blocks of a page that are in this language."""
-    return [block.text for match in _FENCE.findall(text_of(page)) if (block := Block(*match)).language == language]
+    return [
+        block.text for match in _FENCE.findall(text_of(page)) if (block := Block(*match)).language == language
+    ]

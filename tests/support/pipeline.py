@@ -145,7 +145,10 @@ class Pipeline:
 
     async def identity(self) -> Identity:
         """Return per signal both sides of: accepted = stored + duplicates + in_spool + quarantined."""
-        stored = {Signal(name): count for name, count in await self.query("SELECT signal, stored FROM record_totals")}
+        stored = {
+            Signal(name): count
+            for name, count in await self.query("SELECT signal, stored FROM record_totals")
+        }
         totals = self.spool.statistics()
         in_spool = await asyncio.to_thread(self.spool.records_after, self.loader.position)
         return {

@@ -49,7 +49,9 @@ def spans_of(request: Json) -> list[Record]:
                     "status_code": _enum(status.get("code", 0), "STATUS_CODE_", ["UNSET", "OK", "ERROR"]),
                     "status_message": status.get("message", ""),
                     "attributes": _attributes(span),
-                    "dropped": [int(span.get(f"dropped{what}Count", 0)) for what in ("Attributes", "Events", "Links")],
+                    "dropped": [
+                        int(span.get(f"dropped{what}Count", 0)) for what in ("Attributes", "Events", "Links")
+                    ],
                     "events": [
                         {
                             "time": int(event.get("timeUnixNano", 0)),
@@ -100,7 +102,7 @@ def logs_of(request: Json) -> list[Record]:
 
 def points_of(request: Json) -> list[Record]:
     """Return the data points of every type."""
-    found = []
+    found: list[Record] = []
     for resource, scope, group in _groups(request, "resourceMetrics", "scopeMetrics"):
         for metric in group.get("metrics", []):
             kind = next(key for key in _FIGURES if key in metric)
@@ -116,8 +118,9 @@ def points_of(request: Json) -> list[Record]:
                 "monotonic": data.get("isMonotonic", False),
                 **_origin(resource, scope, group),
             }
-            for point in data.get("dataPoints", []):
-                found.append({**about, **_common(point), **_FIGURES[kind](point)})
+            found += [
+                {**about, **_common(point), **_FIGURES[kind](point)} for point in data.get("dataPoints", [])
+            ]
     return found
 
 

@@ -70,12 +70,14 @@ class ReceiverProcess:
         self.data_dir = data_dir
         self.log_path = data_dir.with_name(f"{data_dir.name}.log")
         self._environment = {"OTLP_RECEIVER_EMBED__ENABLED": "false", **(environment or {})}
-        before = same_ports_as
-        self._wanted = (before.grpc, before.http, before.query) if before else ("localhost:0",) * 3
         self._process: subprocess.Popen[str] | None = None
         self._lines: list[str] = []
-        self.grpc = self.http = self.query = ""
-        """Addresses as ``host:port``."""
+        self.grpc: str = ""
+        """Address of the OTLP/gRPC listener as ``host:port``."""
+        self.http: str = ""
+        self.query: str = ""
+        before = same_ports_as
+        self._wanted = (before.grpc, before.http, before.query) if before else ("localhost:0",) * 3
 
     @property
     def pid(self) -> int:
@@ -143,7 +145,7 @@ class ReceiverProcess:
         rest, _ = process.communicate(timeout=_STOP_S)
         return Stopped(process.returncode, "".join(self._lines) + rest)
 
-    def get(self, path: str, **parameters: str | int | float) -> dict[str, Any]:
+    def get(self, path: str, **parameters: str | float) -> dict[str, Any]:
         """Return the answer to a question, such as ``get("/traces", limit=5)``."""
         return self._ask(path, parameters, None)
 

@@ -74,21 +74,20 @@ def test_it_prints_listeners_data_and_a_first_span_and_stops_on_a_signal(tmp_pat
 
 def test_the_first_span_to_paste_is_accepted_and_found(tmp_path: Path) -> None:
     """What the receiver prints is a shell command that works: its body is stored under the ids it names."""
-    with ReceiverProcess(tmp_path / "data") as receiver:
-        receiver.stop()
-        with start(tmp_path, "--data-dir", "data", *ANY_PORTS) as process:
-            lines = lines_until(process, "otlp-receiver search")
-            command = shlex.split(next(line for line in lines if "curl" in line))
-            url, body = command[2], command[command.index("-d") + 1]
-            assert command[:2] == ["curl", "-sS"]
-            assert command[command.index("-H") + 1] == "content-type: application/json"
-            receiver.http = url.removeprefix("http://").removesuffix("/v1/traces")
-            assert receiver.send("/v1/traces", body.encode()).json == {}
-            process.terminate()
-            process.communicate(timeout=60)
-    (trace,) = json.loads(otlp_receiver("traces", "--data-dir", "data", "--json", folder=tmp_path).stdout)[
-        "traces"
-    ]
+    receiver = ReceiverProcess(tmp_path / "data")  # not started: it asks the one that is
+    with start(tmp_path, "--data-dir", "data", *ANY_PORTS) as process:
+        lines = lines_until(process, "otlp-receiver search")
+        command = shlex.split(next(line for line in lines if "curl" in line))
+        url, body = command[2], command[command.index("-d") + 1]
+        assert command[:2] == ["curl", "-sS"]
+        assert command[command.index("-H") + 1] == "content-type: application/json"
+        receiver.http = url.removeprefix("http://").removesuffix("/v1/traces")
+        receiver.query = lines[-1].rpartition("http://")[2]
+        assert receiver.send("/v1/traces", body.encode()).json == {}
+        receiver.flush()
+        (trace,) = receiver.get("/traces")["traces"]
+        process.terminate()
+        process.communicate(timeout=60)
     sent = json.loads(body)["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
     assert (trace["trace_id"], trace["name"], trace["service"]) == (sent["traceId"], "say hello", "hello")
 

@@ -1,0 +1,234 @@
+"""The promises of ``receiver.ports.StoreWriter``, proved for every implementation of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from receiver.config import LimitsConfig, StoreConfig
+from receiver.decode.decoder import ColumnDecoder
+from receiver.decode.flattener import ColumnFlattener
+from receiver.decode.nested_values import NestedValues
+from receiver.errors import StartError, StoreRejectedError
+from receiver.ports import ExportRequest, LoadBatch, TextVectors, Verdict
+from receiver.signals import Signal
+from receiver.store import migrate as migrate_module
+from receiver.store.duckdb_store import DuckDbStore
+from receiver.store.duckdb_writer import DuckDbWriter
+from receiver.store.migrate import migrate, migrations
+from tests.support.otlp_requests import T0, log_request, make_span, metric_request, span_request, traces
+
+SPOOL, OTHER = UUID(int=1), UUID(int=2)
+
+
+class Store:
+    """A store file and what makes batches for it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it."""
+        self.folder = folder
+        nested = NestedValues()
+        self._decoder = ColumnDecoder(LimitsConfig(), nested)
+        self._flattener = ColumnFlattener(nested)
+        self.open()
+
+    def open(self) -> None:
+        """Open the file."""
+        path = self.folder / "t.duckdb"
+        self.store = DuckDbStore.open(path, StoreConfig(), temp_directory=self.folder / "tmp")
+        self.writer = DuckDbWriter(self.store)
+
+    def close(self) -> None:
+        """Close everything."""
+        self.writer.close()
+        self.store.close()
+        self._flattener.close()
+
+    def batch(self, position: int, *requests: ExportRequest, spool: UUID = SPOOL) -> LoadBatch:
+        """Return the rows of requests."""
+        columns, records = [], dict.fromkeys(Signal, 0)
+        for request in requests:
+            decoded = self._decoder.decode([request])
+            verdict = decoded.verdicts[0]
+            assert isinstance(verdict, Verdict)
+            records[request.signal] += verdict.records
+            columns += decoded.columns
+        return LoadBatch(spool, position, self._flattener.flatten(columns), records)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        return self.store.connection.execute(sql).fetchall()
+
+    def stored(self) -> dict[str, int]:
+        """Return the stored totals."""
+        return dict(self.rows("SELECT signal, stored FROM record_totals"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Return an empty store."""
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+def test_a_load_brings_rows_position_and_totals(store: Store) -> None:
+    """All three are there afterwards; positions belong to a spool."""
+    assert store.writer.position(SPOOL) == 0
+    store.writer.load(store.batch(5, span_request(0, 3), log_request(0, 2), metric_request(0, 4)))
+    assert store.writer.position(SPOOL) == 5
+    assert store.writer.position(OTHER) == 0
+    assert store.stored() == {"traces": 3, "metrics": 4, "logs": 2}
+    assert store.rows("SELECT count(*) FROM spans") == [(3,)]
+
+
+def test_what_was_loaded_is_there_after_a_restart(store: Store) -> None:
+    """Rows, position and totals survive."""
+    store.writer.load(store.batch(5, span_request(0, 3)))
+    store.writer.load(store.batch(9, span_request(3, 1), spool=OTHER))
+    store.writer.close()
+    store.store.close()
+    store.open()
+    assert (store.writer.position(SPOOL), store.writer.position(OTHER)) == (5, 9)
+    assert store.stored()["traces"] == 4
+
+
+def test_resources_scopes_metrics_and_texts_are_stored_once(store: Store) -> None:
+    """However often they come, in one batch or in several."""
+    for position in range(1, 4):
+        store.writer.load(
+            store.batch(position, span_request(position), metric_request(0), metric_request(0, 2))
+        )
+    for table, key in (("resources", "resource_id"), ("scopes", "scope_id"), ("metrics", "metric_id")):
+        ((count, distinct),) = store.rows(f"SELECT count(*), count(DISTINCT {key}) FROM {table}")
+        assert count == distinct, table
+    assert store.rows("SELECT count(*) FROM metrics") == [(1,)]
+    assert store.rows("SELECT count(*) FROM metric_points") == [(9,)]
+
+
+def test_rows_that_can_never_be_written_are_refused_and_nothing_of_the_batch_stays(store: Store) -> None:
+    """The error says that a retry is useless; the next batch is loaded as if nothing had been."""
+    good = store.batch(1, span_request(0, 2), metric_request(0))
+    spans = good.tables["spans"]
+    null_names = spans.set_column(spans.schema.get_field_index("name"), "name", pa.nulls(2, pa.string()))
+    bad = LoadBatch(SPOOL, 1, {**good.tables, "spans": null_names}, good.records)
+    with pytest.raises(StoreRejectedError, match="name"):
+        store.writer.load(bad)
+    assert store.writer.position(SPOOL) == 0
+    assert store.stored() == {"traces": 0, "metrics": 0, "logs": 0}
+    for table in ("spans", "resources", "metrics", "texts"):
+        assert store.rows(f"SELECT count(*) FROM {table}") == [(0,)]
+    store.writer.load(good)
+    assert store.rows("SELECT count(*) FROM spans") == [(2,)]
+
+
+def test_a_checkpoint_returns_the_positions_that_it_covers(store: Store) -> None:
+    """What they cover is in the database file itself, without its log."""
+    store.writer.load(store.batch(3, span_request(0, 3)))
+    store.writer.load(store.batch(7, span_request(3, 1), spool=OTHER))
+    assert store.writer.checkpoint() == {SPOOL: 3, OTHER: 7}
+    log = store.folder / "t.duckdb.wal"
+    assert not log.exists() or log.stat().st_size == 0
+
+
+def test_texts_that_have_vectors_keep_them_and_unknown_texts_get_none(store: Store) -> None:
+    """A worker that answers twice, or after retention, does no harm."""
+    store.writer.load(store.batch(1, span_request(0)))
+    ((text_id,),) = store.rows("SELECT text_id FROM texts")
+    rows = [TextVectors(text_id, np.eye(2, 4, dtype=np.float32))]
+    unknown = [TextVectors(UUID(int=99), np.eye(1, 4, dtype=np.float32))]
+    store.writer.write_embeddings([*rows, *unknown], model="m")
+    store.writer.write_embeddings(rows, model="m")
+    store.writer.write_embeddings([], model="m")
+    assert store.rows("SELECT text_id, chunk, model, vector FROM embeddings ORDER BY chunk") == [
+        (text_id, 0, "m", [1.0, 0.0, 0.0, 0.0]),
+        (text_id, 1, "m", [0.0, 1.0, 0.0, 0.0]),
+    ]
+    store.writer.write_embeddings(rows, model="another")
+    assert store.rows("SELECT count(*) FROM embeddings") == [(4,)]
+
+
+def test_retiring_deletes_what_ended_before_and_what_only_that_referred_to(store: Store) -> None:
+    """Totals of stored stay; retired counts what went."""
+    old = ExportRequest(
+        Signal.TRACES, traces(make_span(0, start_time_unix_nano=5, end_time_unix_nano=6), service="old")
+    )
+    store.writer.load(store.batch(1, old, span_request(1), log_request(0), metric_request(0, 3)))
+    retired = store.writer.retire(before_ns=T0)
+    assert retired.records == {Signal.TRACES: 1, Signal.METRICS: 0, Signal.LOGS: 0}
+    assert len(retired.text_ids) == 1
+    assert store.rows("SELECT name FROM spans") == [("span 1",)]
+    assert store.rows("SELECT service_name FROM resources WHERE service_name IS NOT NULL") == [("shop",)]
+    assert store.rows("SELECT stored, retired FROM record_totals WHERE signal = 'traces'") == [(2, 1)]
+    everything = store.writer.retire(before_ns=2**64 - 1)
+    assert everything.records == {Signal.TRACES: 1, Signal.METRICS: 3, Signal.LOGS: 1}
+    for table in ("spans", "logs", "metrics", "metric_points", "resources", "scopes", "texts"):
+        assert store.rows(f"SELECT count(*) FROM {table}") == [(0,)], table
+
+
+def test_age_at_is_the_time_before_which_that_share_lies(store: Store) -> None:
+    """It is None for an empty store and copes with times of 0 and 2^64-1."""
+    assert store.writer.age_at(0.5) is None
+    store.writer.load(store.batch(1, span_request(0, 100)))
+    middle = store.writer.age_at(0.5)
+    assert middle is not None
+    assert abs(middle - (T0 + 1050)) < 2048  # found with doubles, which are 256 ns apart here
+    ends = (0, 2**64 - 1)
+    awkward = traces(
+        *(make_span(n, start_time_unix_nano=0, end_time_unix_nano=end) for n, end in enumerate(ends))
+    )
+    store.writer.load(store.batch(2, ExportRequest(Signal.TRACES, awkward)))
+    assert store.writer.age_at(0.5) is not None
+
+
+def test_used_bytes_grow_with_what_is_stored(store: Store) -> None:
+    """Retention by size looks at it."""
+    before = store.writer.used_bytes()
+    store.writer.load(store.batch(1, span_request(0, 20_000)))
+    store.writer.checkpoint()
+    assert store.writer.used_bytes() > before
+
+
+def test_migrations_are_applied_once(tmp_path: Path) -> None:
+    """A new file gets all of them, a file of this version none."""
+    with duckdb.connect(str(tmp_path / "t.duckdb")) as connection:
+        assert migrate(connection) == list(migrations())
+        assert migrate(connection) == []
+        assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone() == (len(migrations()),)
+
+
+def test_a_file_of_a_newer_release_is_refused(store: Store) -> None:
+    """It is not opened with a schema that this release does not know; the message says what to do."""
+    store.store.connection.execute("INSERT INTO schema_migrations VALUES (9999, now())")
+    with pytest.raises(StartError, match="9999.*newer"):
+        migrate(store.store.connection)
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is one transaction: half of one is never seen."""
+    monkeypatch.setattr(
+        migrate_module, "migrations", lambda: {1: "CREATE TABLE a (x INTEGER); CREATE TABLE a (x INTEGER);"}
+    )
+    with duckdb.connect(str(tmp_path / "t.duckdb")) as connection:
+        with pytest.raises(duckdb.Error):
+            migrate(connection)
+        assert connection.execute(
+            "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'a'"
+        ).fetchone() == (0,)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """The receiver does not start, and the file is not touched."""
+    (tmp_path / "t.duckdb").write_bytes(b"not a database" * 1000)
+    with pytest.raises(StartError, match="cannot be opened"):
+        DuckDbStore.open(tmp_path / "t.duckdb", StoreConfig(), temp_directory=tmp_path / "tmp")
+    assert (tmp_path / "t.duckdb").read_bytes() == b"not a database" * 1000

@@ -1,0 +1,219 @@
+"""The loader's waits: whatever comes when, everything offered is loaded and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+import pyarrow as pa
+import pytest
+from anyio import wait_all_tasks_blocked
+
+from receiver.config import LoaderConfig, Settings, SpoolConfig, StoreConfig
+from receiver.errors import RetryableError
+from receiver.loader.loader import Loader
+from receiver.ports import (
+    Columns,
+    CommittedGroup,
+    DecodedGroup,
+    ExportRequest,
+    LoadBatch,
+    Outcome,
+    SpoolEntry,
+    StoreWriter,
+    Verdict,
+)
+from receiver.signals import Signal
+from receiver.spool import SqliteSpool
+from receiver.telemetry.metrics import Metrics
+
+
+class OneColumn:
+    """Columns of one request that holds one record: its payload."""
+
+    signal = Signal.TRACES
+    records = 1
+    nbytes = 100
+
+    def __init__(self, payload: bytes) -> None:
+        """Keep it."""
+        self.payload = payload
+
+
+class PlainStage:
+    """Decoder and flattener that pass payloads on."""
+
+    def decode(self, requests: list[ExportRequest]) -> DecodedGroup:
+        """Accept everything."""
+        return DecodedGroup(
+            [Verdict(r.body, 1, Outcome(), True) for r in requests], [OneColumn(r.body) for r in requests]
+        )
+
+    def flatten(self, columns: list[Columns]) -> dict[str, pa.Table]:
+        """Return the payloads."""
+        payloads = [cast("OneColumn", c).payload for c in columns]
+        columns.clear()
+        return {"spans": pa.table({"payload": payloads})}
+
+
+class MemoryWriter:
+    """A store in memory, as fast or as slow as a test says."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.loaded: list[bytes] = []
+        self.stored = 0
+        self.checkpoints = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def position(self, spool: UUID) -> int:
+        """Return the position."""
+        return self.stored
+
+    def load(self, batch: LoadBatch) -> None:
+        """Keep the rows."""
+        assert self.gate.wait(30)
+        self.loaded += batch.tables["spans"].column("payload").to_pylist() if batch.tables else []
+        self.stored = batch.position
+
+    def checkpoint(self) -> Mapping[UUID, int]:
+        """Count."""
+        self.checkpoints += 1
+        return {UUID(int=0): 0}
+
+
+class Stage:
+    """A loader on a real spool with a store in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the spool."""
+        self.spool = SqliteSpool(folder / "spool.db")
+        self.writer = MemoryWriter()
+        stage = PlainStage()
+        self.loader = Loader(
+            spool=self.spool,
+            decoder=stage,  # type: ignore[arg-type]
+            flattener=stage,
+            settings=Settings(
+                loader=LoaderConfig(batch_rows=50, batch_wait_s=0.01, memory_bytes=2000),
+                store=StoreConfig(checkpoint_interval_s=0.001, checkpoint_bytes=100),
+                spool=SpoolConfig(max_bytes=10_000),
+            ),
+            metrics=Metrics(),
+        )
+
+    async def start(self) -> None:
+        """Give the loader its store."""
+        await self.loader.start(cast("StoreWriter", self.writer))
+
+    async def offer(self, *payloads: bytes) -> None:
+        """Commit requests and offer them."""
+        entries = [SpoolEntry(Signal.TRACES, p, 1, Outcome(), None) for p in payloads]
+        sequences = await asyncio.to_thread(self.spool.append, entries)
+        columns: list[Columns] = [OneColumn(p) for p in payloads]
+        self.loader.offer(
+            CommittedGroup(sequences, columns, {Signal.TRACES: len(payloads)}, sum(map(len, payloads)))
+        )
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """Return a loader that has not started; it is closed at the end."""
+    stage = await asyncio.to_thread(Stage, tmp_path)
+    yield stage
+    stage.writer.gate.set()
+    await stage.loader.close()
+    await asyncio.to_thread(stage.spool.close)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_wake_up_is_lost_between_offers_flushes_and_checkpoints(stage: Stage, seed: int) -> None:
+    """Small offers at all moments of a loader that completes checkpoints all the time are loaded in order."""
+    dice = random.Random(seed)
+    await stage.start()
+    expected: list[bytes] = []
+
+    async def impatient() -> None:
+        for _ in range(20):
+            try:
+                async with asyncio.timeout(dice.random() * 0.01):
+                    await stage.loader.flush()
+            except TimeoutError:
+                pass
+            await asyncio.sleep(dice.random() * 0.005)
+
+    waiting = [asyncio.create_task(impatient()) for _ in range(3)]
+    for number in range(120):
+        payloads = [b"%d.%d" % (number, n) for n in range(dice.choice([1, 1, 2, 60]))]
+        expected += payloads
+        await stage.offer(*payloads)
+        await asyncio.sleep(dice.choice([0, 0, 0.002, 0.012]))
+    await asyncio.gather(*waiting)
+    async with asyncio.timeout(30):
+        await stage.loader.flush()
+    assert stage.writer.loaded == expected
+    assert stage.writer.checkpoints > 0
+
+
+async def test_flush_returns_only_when_the_load_is_done(stage: Stage) -> None:
+    """While the transaction is under way it waits."""
+    await stage.start()
+    stage.writer.gate.clear()
+    await stage.offer(b"a")
+    flush = asyncio.create_task(stage.loader.flush())
+    await wait_all_tasks_blocked()
+    assert not flush.done()
+    stage.writer.gate.set()
+    await flush
+    assert stage.writer.loaded == [b"a"]
+
+
+async def test_flush_says_that_the_store_is_not_open(stage: Stage) -> None:
+    """Instead of waiting for a store that may never come."""
+    with pytest.raises(RetryableError, match="not open"):
+        await stage.loader.flush()
+
+
+async def test_a_full_spool_lets_nobody_in_until_there_is_room(stage: Stage) -> None:
+    """Room is what a checkpoint has made."""
+    await stage.loader.wait_for_room()
+    await stage.offer(b"x" * 10_000)
+    waiting = asyncio.create_task(stage.loader.wait_for_room())
+    await wait_all_tasks_blocked()
+    assert not waiting.done()
+    await asyncio.to_thread(stage.spool.remove_through, 1)
+    await stage.start()  # loads what it was offered and completes the checkpoint that is due
+    async with asyncio.timeout(30):
+        await waiting
+
+
+async def test_pacing_ends_by_itself(stage: Stage) -> None:
+    """A store that stands still holds a commit up for a moment only."""
+    for number in range(30):
+        await stage.offer(b"%d" % number)
+    async with asyncio.timeout(5):
+        await stage.loader.pace()
+    await stage.start()
+
+
+async def test_an_unexpected_failure_stops_loading_and_is_seen(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who waits in flush is told; what is acknowledged stays in the spool."""
+
+    def fail(_: LoadBatch) -> None:
+        raise ZeroDivisionError("a bug")
+
+    stage.writer.load = fail  # type: ignore[method-assign]
+    await stage.start()
+    await stage.offer(b"a")
+    with pytest.raises(RetryableError, match="a bug"):
+        await stage.loader.flush()
+    assert stage.loader.problem == "loading has stopped: a bug"
+    assert stage.spool.statistics().requests == 1
