@@ -24,9 +24,7 @@ class ReceiverError(Exception):
 class RetryableError(ReceiverError):
     """The same request may succeed later: UNAVAILABLE with RetryInfo, or 503 with Retry-After."""
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_s: float | None = None) -> None:
         """Keep the delay that the client is asked to wait; None means the configured one."""
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s

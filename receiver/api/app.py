@@ -47,6 +47,10 @@ class RenderedMetrics(Protocol):
         """Return them in Prometheus' text format, as they are now."""
         ...
 
+    def queried(self, question: str, seconds: float) -> None:
+        """Record how long a question took; ``question`` is a route's name."""
+        ...
+
 
 class QueryApp:
     """Serves questions over HTTP. Threads: one event loop; one instance may serve several listeners."""
@@ -150,6 +154,7 @@ class QueryApp:
         if route.method == "POST":
             for name, texts in texts_of_body(route, await json_body(scope, receive)).items():
                 given.setdefault(name, []).extend(texts)
+        started = time.perf_counter()
         question = asyncio.ensure_future(ask(route, self._service, given, now_ns=self._clock()))
         gone = asyncio.ensure_future(_gone(receive))
         try:
@@ -157,6 +162,7 @@ class QueryApp:
             if not question.done():
                 return None  # nobody waits for the answer: the question is stopped in the store
             answer = question.result()
+            self._metrics.queried(route.name, time.perf_counter() - started)
         finally:
             for task in (question, gone):
                 task.cancel()

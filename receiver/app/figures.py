@@ -57,6 +57,8 @@ class RunningReceiver:
         self._started = time.monotonic()
         self._snapshot: _Snapshot | None = None
         self.stopping = False
+        self.failures: list[str] = []
+        """Tasks that ended by an error, until the next start."""
 
     async def flush(self, *, embeddings: bool) -> None:
         """Return when everything acknowledged before the call is stored, and embedded if asked for."""
@@ -73,7 +75,7 @@ class RunningReceiver:
 
     def problems(self) -> list[str]:
         """Return why it cannot accept or has stopped storing; empty while all is well."""
-        found = []
+        found = list(self.failures)
         if self.stopping:
             found.append("the receiver is stopping")
         if self._intake.spool_problem:
@@ -145,26 +147,29 @@ class RunningReceiver:
             "otlp_receiver_waiting_capacity_bytes": budget.capacity_bytes,
             "otlp_receiver_last_store_timestamp_seconds": self._loader.last_stored_at,
             "otelcol_process_memory_rss": resident_bytes(),
+            "otlp_receiver_store_bytes": self._store_bytes(),
             "otelcol_process_uptime": time.monotonic() - self._started,
             "otelcol_process_cpu_seconds": time.process_time(),
         }
         if (snapshot := self._snapshot) is not None:
             values |= {
-                "otelcol_exporter_queue_size": max(
+                "otelcol_exporter_queue_size": snapshot.spool.payload_bytes,
+                "otlp_receiver_spool_waiting_requests": max(
                     snapshot.spool.highest_sequence - self._loader.position, 0
                 ),
-                "otlp_receiver_spool_bytes": snapshot.spool.payload_bytes,
                 "otlp_receiver_quarantined_requests": snapshot.spool.quarantined_requests,
                 "otlp_receiver_embedding_pending_texts": snapshot.pending_texts,
                 "otlp_receiver_texts_with_vector": snapshot.with_vector,
             }
-            if snapshot.counts:
-                values["otlp_receiver_store_bytes"] = snapshot.counts.database["bytes"]
         return values
 
     def conservation(self) -> Mapping[str, Mapping[Signal, int]]:
         """Return the totals of the conservation identity, as of the last ``refresh``."""
         return self._snapshot.conservation if self._snapshot else {}
+
+    def _store_bytes(self) -> int:
+        path = self._settings.store_path
+        return sum(f.stat().st_size for f in (path, path.with_name(path.name + ".wal")) if f.exists())
 
     def _read_spool(self) -> tuple[SpoolStatistics, Mapping[Signal, int]]:
         position = self._loader.position

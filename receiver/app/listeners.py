@@ -29,6 +29,10 @@ class FreshMetrics:
         self._metrics = metrics
         self._running = running
 
+    def queried(self, question: str, seconds: float) -> None:
+        """Record how long a question took."""
+        self._metrics.queried(question, seconds)
+
     async def render(self) -> bytes:
         """Return the Prometheus text."""
         await self._running.refresh()

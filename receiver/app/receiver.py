@@ -178,7 +178,7 @@ class Receiver:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - task boundary: a part that ended must show in /readyz
-            self.loader.problem = self.loader.problem and f"{what} failed: {error}"
+            self.running.failures.append(f"{what} has ended: {error}")
             _LOG.error("%s failed", what, exc_info=error)
 
     async def _open_store(self) -> None:

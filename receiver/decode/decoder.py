@@ -252,6 +252,8 @@ class ColumnDecoder:
 
 
 _NOT_HERE = PermanentError("this request is for the patient decoder")
+
+
 def _batches(drafts: list[_Draft]) -> Iterator[list[_Draft]]:
     """Yield the drafts in runs of about one chunk.
 

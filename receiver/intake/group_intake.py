@@ -151,8 +151,7 @@ class GroupIntake:
         """Return once the accepted records are on disk and synced; see the port."""
         if self._stopping:
             raise ShuttingDownError("the receiver is stopping", hint="send again, to the next one")
-        started = time.perf_counter()
-        deadline = started + wait_s
+        deadline = time.perf_counter() + wait_s
         await self._wait_for_room(wait_s)
         key = await self._key(request)
         known = self._window.find(key)
@@ -183,7 +182,6 @@ class GroupIntake:
         if follows:
             self._metrics.duplicate(request.signal, request.transport)
             self._count_repeat(request, waiting.verdict.records if waiting.verdict else 0)
-        self._metrics.answered(request.signal, request.transport, time.perf_counter() - started)
         return outcome
 
     def _repeated(self, request: ExportRequest, known: RecentKey) -> Outcome:

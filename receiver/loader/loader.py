@@ -110,6 +110,7 @@ class Loader:
         self._bytes_since_checkpoint = 0
         self._checkpoint_due: float | None = None
         self._has_room = asyncio.Event()
+        self._has_room.set()
         self._stored_some = asyncio.Event()
         statistics = spool.statistics()
         self._spool_bytes = statistics.payload_bytes
@@ -272,7 +273,7 @@ class Loader:
         limit = self._settings.spool.max_bytes
         if self._spool_bytes >= limit:
             self._has_room.clear()
-        elif self._spool_bytes < limit * _REMOVED_ENOUGH or not self._has_room.is_set():
+        elif self._has_room.is_set() or self._spool_bytes < limit * _REMOVED_ENOUGH:
             self._has_room.set()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -293,7 +294,15 @@ class Loader:
                     return
                 await self._wait_for_more()
                 continue
-            batch = await self._gather()
+            try:
+                batch = await self._gather()
+            except RetryableError as error:
+                self.problem = f"the spool cannot be read: {error}"
+                _LOG.error("%s; it is tried again", self.problem)
+                if self._stopping:
+                    return
+                await asyncio.sleep(_RETRY_S[-1])
+                continue
             if batch.position > self._position:
                 await self._load(batch)
             if self._checkpoint_is_due():

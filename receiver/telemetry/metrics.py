@@ -49,15 +49,15 @@ class ScrapedFigures(Protocol):
 
 
 SCRAPED_GAUGES: Mapping[str, str] = {
-    "otelcol_exporter_queue_size": "Requests in the spool that are not in the store yet.",
+    "otelcol_exporter_queue_size": "Payload bytes in the spool.",
     "otelcol_exporter_queue_capacity": "Payload bytes that the spool may hold.",
-    "otlp_receiver_spool_bytes": "Payload bytes in the spool.",
+    "otlp_receiver_spool_waiting_requests": "Requests in the spool that are not in the store yet.",
     "otlp_receiver_waiting_bytes": "Bytes of requests in memory that are not on disk yet.",
     "otlp_receiver_waiting_capacity_bytes": "Upper bound of otlp_receiver_waiting_bytes.",
     "otlp_receiver_quarantined_requests": "Acknowledged requests that could not be loaded.",
     "otlp_receiver_embedding_pending_texts": "Distinct texts that have no vector yet.",
     "otlp_receiver_texts_with_vector": "Distinct texts that have a vector.",
-    "otlp_receiver_store_bytes": "Size of the database file.",
+    "otlp_receiver_store_bytes": "Size of the database file and its write-ahead log.",
     "otlp_receiver_last_store_timestamp_seconds": "Unix time of the last completed store transaction.",
     "otelcol_process_memory_rss": "Resident memory of the receiver's own process, in bytes.",
     "otelcol_process_uptime": "Seconds since the receiver started.",
@@ -141,7 +141,9 @@ class Metrics:
             "otlp_receiver_store_load_seconds", "One store transaction.", buckets=_SECONDS, registry=r
         )
         self._load_errors = Counter(
-            "otlp_receiver_store_load_errors", "Store transactions that failed and are tried again.", registry=r
+            "otlp_receiver_store_load_errors",
+            "Store transactions that failed and are tried again.",
+            registry=r,
         )
         self._checkpoint_seconds = Histogram(
             "otlp_receiver_store_checkpoint_seconds", "One store checkpoint.", buckets=_SECONDS, registry=r
@@ -153,12 +155,18 @@ class Metrics:
             for s in Signal
         }
         self._embedded = Counter("otlp_receiver_embedded_texts", "Texts that got their vectors.", registry=r)
-        self._embed_errors = Counter("otlp_receiver_embed_errors", "Batches that failed and are retried.", registry=r)
+        self._embed_errors = Counter(
+            "otlp_receiver_embed_errors", "Batches that failed and are retried.", registry=r
+        )
         self._retired = Counter(
             "otlp_receiver_retired_records", "Records deleted by retention.", ("signal",), registry=r
         )
         self._query_seconds = Histogram(
-            "otlp_receiver_query_seconds", "Answering one question.", ("question",), buckets=_SECONDS, registry=r
+            "otlp_receiver_query_seconds",
+            "Answering one question.",
+            ("question",),
+            buckets=_SECONDS,
+            registry=r,
         )
         self.spool_writable = Gauge(
             "otlp_receiver_spool_writable", "1 while the last spool commit succeeded.", registry=r

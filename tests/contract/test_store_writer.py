@@ -207,7 +207,7 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_release_is_refused(store: Store) -> None:
     """It is not opened with a schema that this release does not know; the message says what to do."""
     store.store.connection.execute("INSERT INTO schema_migrations VALUES (9999, now())")
-    with pytest.raises(StartError, match="9999.*newer"):
+    with pytest.raises(StartError, match=r"9999.*newer"):
         migrate(store.store.connection)
 
 

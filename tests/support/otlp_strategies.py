@@ -153,13 +153,6 @@ LOGS = build(
     span_id=st.sampled_from([b"", bytes(8)]) | SPAN_IDS,
 )
 
-EXEMPLARS = st.builds(
-    lambda exemplar, as_int, as_double: _with_number(exemplar, as_int, as_double),
-    build(Exemplar, time_unix_nano=U64, trace_id=ANY_IDS, span_id=ANY_IDS, filtered_attributes=ATTRIBUTES),
-    _maybe(I64),
-    _maybe(DOUBLES),
-)
-
 
 def _with_number(message: M, as_int: int | None, as_double: float | None) -> M:
     if as_int is not None:
@@ -167,6 +160,14 @@ def _with_number(message: M, as_int: int | None, as_double: float | None) -> M:
     elif as_double is not None:
         message.as_double = as_double  # type: ignore[attr-defined]
     return message
+
+
+EXEMPLARS = st.builds(
+    _with_number,
+    build(Exemplar, time_unix_nano=U64, trace_id=ANY_IDS, span_id=ANY_IDS, filtered_attributes=ATTRIBUTES),
+    _maybe(I64),
+    _maybe(DOUBLES),
+)
 
 
 def _recorded(point: NumberDataPoint, as_int: int | None, as_double: float | None) -> NumberDataPoint:

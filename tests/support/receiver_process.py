@@ -6,10 +6,8 @@ answered 503 is asked again after the time that the answer names.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -97,10 +95,9 @@ class ReceiverProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, whatever state it is in, and the workers it may have started."""
+        """End it, whatever state it is in; its embedding workers end with it."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.communicate()
 
     def start(self) -> None:

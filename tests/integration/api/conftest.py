@@ -30,6 +30,9 @@ class _Rendered:
         """Return them as text."""
         return Metrics().render()
 
+    def queried(self, question: str, seconds: float) -> None:
+        """Take note of nothing."""
+
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Iterator[StoreRows]:

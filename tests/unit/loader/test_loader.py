@@ -72,7 +72,7 @@ class MemoryWriter:
         self.gate = threading.Event()
         self.gate.set()
 
-    def position(self, spool: UUID) -> int:
+    def position(self, _: UUID) -> int:
         """Return the position."""
         return self.stored
 
