@@ -21,7 +21,7 @@ _MAY_BLOCK = {
     # A generator for worker threads, which a test may go through wherever it likes.
     "receiver/store/duckdb_reader.py": ("vectors",),
 }
-_ENDING_S = 5.0
+_ENDING_S = 20.0
 """How long a thread that was told to end may take before it counts as left behind."""
 
 # `pytest --hypothesis-profile=first-finding` stops at the first failing example instead of shrinking it.

@@ -264,7 +264,9 @@ def _batches(drafts: list[_Draft]) -> Iterator[list[_Draft]]:
     size = 0
     for draft in drafts:
         length = sum(map(len, draft.pieces))
-        if batch and size + length > _CHUNK_BYTES:
+        # One in pieces stays alone: what stands beside it must not count towards its limit of messages.
+        alone = any(len(one.pieces) > 1 for one in (draft, *batch[-1:]))
+        if batch and (alone or size + length > _CHUNK_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(draft)

@@ -17,13 +17,14 @@ _COLUMN = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+) \|$")
 def documented() -> dict[str, list[tuple[str, str]]]:
     """Return the columns and types of each table on the page, in their order."""
     tables: dict[str, list[tuple[str, str]]] = {}
+    name = ""
     for line in PAGE.read_text().splitlines():
         if line.startswith("## "):
             name = ""
         elif line.startswith("### "):
             name = line.removeprefix("### ")
             tables[name] = []
-        elif (match := _COLUMN.match(line)) and tables and name:
+        elif (match := _COLUMN.match(line)) and name:
             tables[name].append((match[1], match[2]))
     return tables
 

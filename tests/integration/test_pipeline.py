@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from uuid import UUID
 
+from receiver.app.retention import Retention
+from receiver.config import RetentionConfig
 from receiver.errors import StoreRejectedError, StoreUnavailableError
 from receiver.ports import ExportRequest, LoadBatch, Outcome, StoreWriter
 from receiver.signals import Signal
-from tests.support.otlp_requests import log_request, make_span, metric_request, span_request, traces
+from tests.support.otlp_requests import T0, log_request, make_span, metric_request, span_request, traces
 from tests.support.pipeline import Pipeline, numbered
 from tests.support.store_writers import StoreWriterBeside
 
@@ -228,3 +230,24 @@ async def test_retention_gives_space_back_for_reuse(tmp_path: Path) -> None:
             (120_000, 120_000)
         ]
     assert max(sizes[3:]) <= 1.25 * max(sizes[:3])
+
+
+async def test_retention_by_age_and_by_size_deletes_the_oldest(tmp_path: Path) -> None:
+    """Age is counted from the end of a record; by size the oldest tenth goes until it fits."""
+    forgotten: list[UUID] = []
+
+    async def forget(texts: Collection[UUID]) -> None:
+        forgotten.extend(texts)
+
+    async with Pipeline(tmp_path) as pipeline:
+        await pipeline.accept(span_request(0, 10), span_request(3_600_000_000_000, 10))
+        await pipeline.loader.flush()
+        by_age = Retention(
+            pipeline.loader, RetentionConfig(max_age_hours=1), lambda: T0 + 3_700_000_000_000, forget
+        )
+        assert await by_age.look() == 10
+        assert await pipeline.query("SELECT min(span_id) FROM spans") == [(3_600_000_000_001,)]
+        assert await by_age.look() == 0
+        by_size = Retention(pipeline.loader, RetentionConfig(max_size_bytes=1), lambda: T0, forget)
+        assert await by_size.look() > 0
+        assert forgotten

@@ -103,7 +103,7 @@ def groups_of(signal: Signal) -> st.SearchStrategy[list[list[bytes]]]:
 
 
 ORACLE = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )

@@ -50,7 +50,7 @@ class Pipeline:
             **sections: Settings that differ from the defaults, by section.
         """
         self.folder = folder
-        self.settings = Settings(data_dir=str(folder), **sections)  # type: ignore[arg-type]
+        self.settings = Settings(data_dir=str(folder), **sections)
         self._wrap = wrap_writer
         self._clock = clock
         self._load = load

@@ -131,10 +131,6 @@ class ReceiverProcess:
         self._running.kill()
         self._running.communicate(timeout=_STOP_S)
 
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM and return at once."""
-        self._running.terminate()
-
     def stop(self) -> Stopped:
         """Stop it with SIGTERM; return when it is gone."""
         process = self._running

@@ -25,7 +25,7 @@ from tests.support.anyvalue_json import any_value_from_json, key_values_from_jso
 
 Rows = dict[str, Counter[Any]]
 
-_HOT = {
+_HOT: dict[str, dict[str, type[str | int]]] = {
     "spans": {
         "http.route": str,
         "http.response.status_code": int,

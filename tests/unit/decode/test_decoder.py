@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, Sum
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -161,7 +161,7 @@ _SPOILT = {
                 attributes=[
                     KeyValue(
                         key="k",
-                        value=AnyValue(array_value={"values": [AnyValue(string_value=PLACEHOLDER)]}),
+                        value=AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=PLACEHOLDER)])),
                     )
                 ],
             )
@@ -201,7 +201,7 @@ def test_of_a_oneof_set_twice_the_last_member_stands(decoding: Decoding) -> None
 
 def _array(*numbers: int) -> bytes:
     values = [AnyValue(int_value=n) for n in numbers]
-    return AnyValue(array_value={"values": values}).SerializeToString()
+    return AnyValue(array_value=ArrayValue(values=values)).SerializeToString()
 
 
 def _twice() -> dict[str, tuple[bytes, bytes]]:
@@ -314,6 +314,17 @@ def test_large_and_small_and_bad_requests_share_a_group(
     )
     assert [v.records if isinstance(v, Verdict) else None for v in decoded.verdicts] == [1, None, 100, 1]
     assert names(rows) == ["span 900", *(f"span {n}" for n in range(100)), "span 901"]
+
+
+def test_neighbours_do_not_count_towards_a_large_requests_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request in pieces is refused for what it holds itself, never for what was decoded beside it."""
+    monkeypatch.setattr(decoder_module, "_PIECE_BYTES", 2000)
+    decoding = Decoding(request_messages=60)
+    large = traces(*(make_span(n) for n in range(50)))
+    small = [traces(*(make_span(n) for n in range(k * 100, k * 100 + 20))) for k in range(3)]
+    decoded, _ = decoding.group(Signal.TRACES, *small, large, *small)
+    assert [v.records for v in decoded.verdicts if isinstance(v, Verdict)] == [20, 20, 20, 50, 20, 20, 20]
+    decoding.close()
 
 
 def test_more_messages_than_the_limit_are_refused() -> None:

@@ -42,13 +42,11 @@ def test_few_or_many_bad_spans_leave_the_same_good_ones(count: int) -> None:
 
 def test_points_of_every_kind_need_a_time() -> None:
     """The metric stays, without the point."""
-    points = {"data_points": [{"time_unix_nano": 0}, {"time_unix_nano": T0}]}
+    histograms = [HistogramDataPoint(time_unix_nano=time) for time in (0, T0)]
+    summaries = [SummaryDataPoint(time_unix_nano=time) for time in (0, T0)]
     some = [
-        Metric(
-            name="h",
-            histogram=Histogram(data_points=[HistogramDataPoint(**p) for p in points["data_points"]]),
-        ),
-        Metric(name="s", summary=Summary(data_points=[SummaryDataPoint(**p) for p in points["data_points"]])),
+        Metric(name="h", histogram=Histogram(data_points=histograms)),
+        Metric(name="s", summary=Summary(data_points=summaries)),
     ]
     filtered = without_bad_records(Signal.METRICS, metrics(*some))
     kept = (

@@ -210,7 +210,7 @@ async def test_an_unexpected_failure_stops_loading_and_is_seen(
     def fail(_: LoadBatch) -> None:
         raise ZeroDivisionError("a bug")
 
-    stage.writer.load = fail  # type: ignore[method-assign]
+    stage.writer.load = fail  # type: ignore[method-assign, assignment]
     await stage.start()
     await stage.offer(b"a")
     with pytest.raises(RetryableError, match="a bug"):
