@@ -12,70 +12,37 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TypeVar
 
 from receiver.config import Settings
 from receiver.errors import (
-    ReceiverError,
     RetryableError,
+    SpoolUnavailableError,
     StoreRejectedError,
     UnloadableRequestError,
 )
-from receiver.loader.freed_memory import give_back
+from receiver.loader.batch import Batch
 from receiver.loader.handover import Handover
+from receiver.loader.transactions import READ_BYTES, Transactions
 from receiver.ports import (
-    Columns,
     CommittedGroup,
     Decoder,
-    ExportRequest,
     Flattener,
-    LoadBatch,
     Retired,
     Spool,
-    SpooledRequest,
     StoreWriter,
     TextVectors,
-    Verdict,
 )
-from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
-_READ_BYTES = 8 << 20
-_LARGE_BATCH_BYTES = 8 << 20
 _RETRY_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 _PACE_S = 0.15  # well below what any client notices, and long enough for most transactions
 _MOVING_S = 1.0
 _REMOVED_ENOUGH = 0.9  # of spool.max_bytes: room is announced a little late, so that it is worth it
 T = TypeVar("T")
-
-
-@dataclass
-class _Batch:
-    """Columns of consecutive requests on their way into one transaction."""
-
-    position: int
-    """The highest sequence in it."""
-    columns: list[Columns] = field(default_factory=list)
-    records: Counter[Signal] = field(default_factory=Counter)
-    payload_bytes: int = 0
-    from_spool: bool = False
-    """True once an attempt failed: its columns are gone, the spool has the bytes."""
-
-    @property
-    def rows(self) -> int:
-        return self.records.total()
-
-    def add(self, position: int, columns: list[Columns], records: Mapping[Signal, int], size: int) -> None:
-        self.position = position
-        self.columns += columns
-        self.records.update(records)
-        self.payload_bytes += size
 
 
 class Loader:
@@ -93,25 +60,25 @@ class Loader:
     ) -> None:
         """Wire the stage up; it takes groups from now on and loads them once :meth:`start` gave it a store."""
         self._spool = spool
-        self._decoder = decoder
-        self._flattener = flattener
+        self._transactions = Transactions(spool=spool, decoder=decoder, flattener=flattener, metrics=metrics)
         self._settings = settings
         self._metrics = metrics
         self._on_stored = on_stored
         self._handover = Handover(settings.loader.memory_bytes)
         self._thread = ThreadPoolExecutor(1, "store")
-        self._writer: StoreWriter | None = None
         self._task: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
         self._hurry = asyncio.Event()
         self._moved = asyncio.Condition()
         self._stopping = False
+        self._wrong_spool: str | None = None
         self._position = 0
         self._bytes_since_checkpoint = 0
         self._checkpoint_due: float | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
-        self._stored_some = asyncio.Event()
+        self._taken = asyncio.Event()
         statistics = spool.statistics()
         self._spool_bytes = statistics.payload_bytes
         self._handover.highest_sequence = statistics.highest_sequence
@@ -151,7 +118,14 @@ class Loader:
         return time.time() - self.last_stored_at
 
     async def wait_for_room(self) -> None:
-        """Return as soon as the spool holds less than it may."""
+        """Return as soon as the spool holds less than it may.
+
+        Raises:
+            SpoolUnavailableError: This is not the spool that the store was loaded from; what came in now would
+                be taken for loaded once its sequences pass the store's position.
+        """
+        if self._wrong_spool:
+            raise SpoolUnavailableError(self._wrong_spool)
         if not self._has_room.is_set():
             await self._has_room.wait()
 
@@ -161,17 +135,17 @@ class Loader:
         Decoding everything twice (once more from the spool) would cost all clients more than this wait.
         """
         if self._handover.is_full and time.time() - self.last_stored_at < _MOVING_S:
-            self._stored_some.clear()
+            self._taken.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PACE_S):
-                    await self._stored_some.wait()
+                    await self._taken.wait()
 
     async def start(self, writer: StoreWriter) -> None:
         """Begin loading into an open store, from its position for this spool."""
-        self._writer = writer
+        self._transactions.writer = writer
         self._position = await self._in_thread(lambda: writer.position(self._spool.uuid))
         if self._position > self._handover.highest_sequence:
-            self.problem = (
+            self.problem = self._wrong_spool = (
                 f"the store is at position {self._position} of spool {self._spool.uuid}, which has only"
                 f" {self._handover.highest_sequence}: this is not the spool that the store was loaded from;"
                 " put the right spool.db back, or move this one away to begin a new one"
@@ -201,14 +175,13 @@ class Loader:
                 await self._moved.wait()
 
     async def checkpoint(self) -> None:
-        """Complete a store checkpoint and let the spool forget what it covers."""
-        writer = self._writer
-        if writer is None:
+        """Complete a store checkpoint; what it covers leaves the spool in a task of its own."""
+        if self._transactions.writer is None:
             return
+        writer = self._transactions.writer
         started = time.perf_counter()
         try:
             covered = await self._in_thread(writer.checkpoint)
-            await asyncio.to_thread(self._forget, covered.get(self._spool.uuid, 0))
         except RetryableError as error:
             _LOG.warning("%s; it is tried again", error)
             self._checkpoint_due = time.monotonic() + self._settings.store.checkpoint_interval_s
@@ -216,17 +189,35 @@ class Loader:
         self._metrics.checkpointed(time.perf_counter() - started)
         self._checkpoint_due = None
         self._bytes_since_checkpoint = 0
-        self._spool_bytes = (await asyncio.to_thread(self._spool.statistics)).payload_bytes
+        await self.forgotten()
+        position = covered.get(self._spool.uuid, 0)
+        self._forgetting = asyncio.get_running_loop().create_task(
+            self._forget(position), name="forget loaded"
+        )
+
+    async def forgotten(self) -> None:
+        """Return when the spool has forgotten what the checkpoint before covers."""
+        if self._forgetting is not None:
+            await self._forgetting
+
+    async def _forget(self, position: int) -> None:
+        """Remove what is stored from the spool: hundreds of MB take a second, and loading goes on meanwhile."""
+        try:
+            await asyncio.to_thread(self._spool.remove_through, position)
+            await asyncio.to_thread(self._spool.maintain)
+        except RetryableError as error:
+            _LOG.warning("the spool keeps what is stored until the next checkpoint: %s", error)
+        self._spool_bytes = self._spool.statistics().payload_bytes
         self._judge_room()
 
     async def write_embeddings(self, rows: list[TextVectors], *, model: str) -> None:
         """Write vectors between two batches."""
-        writer = self._opened()
+        writer = self._transactions.opened()
         await self._in_thread(lambda: writer.write_embeddings(rows, model=model))
 
     async def retire(self, before_ns: int) -> Retired:
         """Delete old records between two batches and give their space back."""
-        writer = self._opened()
+        writer = self._transactions.opened()
         retired = await self._in_thread(lambda: writer.retire(before_ns=before_ns))
         self._metrics.retired(retired.records)
         await self.checkpoint()
@@ -234,12 +225,12 @@ class Loader:
 
     async def age_at(self, share: float) -> int | None:
         """Return the time before which that share of the records lies."""
-        writer = self._opened()
+        writer = self._transactions.opened()
         return await self._in_thread(lambda: writer.age_at(share))
 
     async def used_bytes(self) -> int:
         """Return how much of the database file holds something."""
-        writer = self._opened()
+        writer = self._transactions.opened()
         return await self._in_thread(writer.used_bytes)
 
     async def close(self) -> None:
@@ -251,6 +242,7 @@ class Loader:
             await asyncio.gather(self._task, return_exceptions=True)
             if self.problem is None:
                 await self.checkpoint()
+        await self.forgotten()
         await asyncio.to_thread(self._thread.shutdown, wait=True)
 
     async def abandon(self) -> None:
@@ -258,16 +250,8 @@ class Loader:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self.forgotten()
         await asyncio.to_thread(self._thread.shutdown, wait=True)
-
-    def _opened(self) -> StoreWriter:
-        if self._writer is None:
-            raise RetryableError(self.problem or "the store is not open", hint="see /readyz")
-        return self._writer
-
-    def _forget(self, position: int) -> None:
-        self._spool.remove_through(position)
-        self._spool.maintain()
 
     def _judge_room(self) -> None:
         limit = self._settings.spool.max_bytes
@@ -326,17 +310,18 @@ class Loader:
             return True
         return self._checkpoint_due is not None and time.monotonic() >= self._checkpoint_due
 
-    async def _gather(self) -> _Batch:
+    async def _gather(self) -> Batch:
         """Return the next batch: a full one, or what there is after the configured wait."""
-        batch = _Batch(self._position)
+        batch = Batch(self._position)
         deadline = time.monotonic() + self._settings.loader.batch_wait_s
         while batch.rows < self._settings.loader.batch_rows:
             group = self._handover.take(batch.position)
             if group is not None:
+                self._taken.set()
                 batch.add(group.sequences[-1], group.columns, group.records, group.payload_bytes)
             elif batch.position < self._handover.highest_sequence:
                 await self._read_spool(batch)
-                if batch.payload_bytes > _READ_BYTES:
+                if batch.payload_bytes > READ_BYTES:
                     break
             elif not await self._more_before(deadline):
                 break
@@ -357,54 +342,19 @@ class Loader:
             arrived.cancel()
             hurried.cancel()
 
-    async def _read_spool(self, batch: _Batch) -> None:
+    async def _read_spool(self, batch: Batch) -> None:
         following = self._handover.next_sequence(batch.position)
         until = self._handover.highest_sequence if following is None else following - 1
         requests = await asyncio.to_thread(
-            self._spool.read, batch.position, max_bytes=_READ_BYTES, until=until
+            self._spool.read, batch.position, max_bytes=READ_BYTES, until=until
         )
         if not requests:
             batch.position = until  # everything up to there was set aside
             return
-        await self._in_thread(lambda: self._decode_into(batch, requests))
+        await self._in_thread(lambda: self._transactions.decode_into(batch, requests))
         batch.position = requests[-1].sequence
 
-    def _decode_into(self, batch: _Batch, requests: list[SpooledRequest]) -> None:
-        for signal, run in groupby(requests, key=lambda r: r.signal):
-            self._decode_run(batch, signal, list(run))
-
-    def _decode_run(self, batch: _Batch, signal: Signal, requests: list[SpooledRequest]) -> None:
-        """Decode consecutive requests of one signal together; one by one only if there is one at fault."""
-        decoded = self._decoder.decode([ExportRequest(signal, r.payload) for r in requests])
-        counts = [v.records if isinstance(v, Verdict) else -1 for v in decoded.verdicts]
-        if counts == [r.records for r in requests]:
-            size = sum(len(r.payload) for r in requests)
-            batch.add(requests[-1].sequence, decoded.columns, {signal: sum(counts)}, size)
-            return
-        for request in requests:
-            try:
-                columns = self._columns(request)
-            except UnloadableRequestError as error:
-                self._set_aside(request, error)
-                columns, records = [], {}
-            else:
-                records = {request.signal: request.records}
-            batch.add(request.sequence, columns, records, len(request.payload))
-
-    def _columns(self, request: SpooledRequest) -> list[Columns]:
-        decoded = self._decoder.decode([ExportRequest(request.signal, request.payload)])
-        verdict = decoded.verdicts[0]
-        if not isinstance(verdict, Verdict):
-            raise UnloadableRequestError(f"it does not decode any more: {verdict}")
-        if verdict.records != request.records:
-            raise UnloadableRequestError(f"{verdict.records} records decode instead of {request.records}")
-        return decoded.columns
-
-    def _set_aside(self, request: SpooledRequest, error: ReceiverError) -> None:
-        _LOG.error("request %d goes to quarantine: %s", request.sequence, error)
-        self._spool.quarantine(request.sequence, str(error))
-
-    async def _load(self, batch: _Batch) -> None:
+    async def _load(self, batch: Batch) -> None:
         """Load the batch however long it takes; afterwards the position is the batch's."""
         attempt = 0
         while True:
@@ -427,57 +377,20 @@ class Loader:
         await self._advance(batch.position)
         self._on_stored()
 
-    async def _attempt(self, batch: _Batch) -> None:
+    async def _attempt(self, batch: Batch) -> None:
         started = time.perf_counter()
         if not batch.from_spool:
             batch.from_spool = True
             try:
-                await self._in_thread(lambda: self._write(batch))
+                await self._in_thread(lambda: self._transactions.write(batch))
             except (StoreRejectedError, UnloadableRequestError) as error:
                 _LOG.warning("a batch cannot be loaded, looking for the request at fault: %s", error)
             else:
                 self._metrics.loaded(batch.records, time.perf_counter() - started)
                 return
-        await self._in_thread(lambda: self._load_by_halves(batch.position))
-
-    def _write(self, batch: _Batch) -> None:
-        tables = self._flattener.flatten(batch.columns)
-        self._opened().load(LoadBatch(self._spool.uuid, batch.position, tables, batch.records))
-        if batch.payload_bytes > _LARGE_BATCH_BYTES:
-            del tables
-            give_back()
+        await self._in_thread(lambda: self._transactions.load_by_halves(batch.position))
 
     async def _advance(self, position: int) -> None:
-        self._stored_some.set()
         async with self._moved:
             self._position = position
             self._moved.notify_all()
-
-    def _load_by_halves(self, position: int) -> None:
-        """Load what the store has not yet, up to ``position``, from the spool; set aside what it refuses."""
-        writer = self._opened()
-        requests: list[SpooledRequest] = []
-        after = writer.position(self._spool.uuid)
-        while found := self._spool.read(after, max_bytes=_READ_BYTES, until=position):
-            requests += found
-            after = found[-1].sequence
-        self._bisect(requests)
-        writer.load(LoadBatch(self._spool.uuid, position, {}, {}))
-
-    def _bisect(self, requests: list[SpooledRequest]) -> None:
-        if not requests:
-            return
-        try:
-            part = _Batch(requests[-1].sequence)
-            for request in requests:
-                part.add(request.sequence, self._columns(request), {request.signal: request.records}, 0)
-            self._write(part)
-        except (StoreRejectedError, UnloadableRequestError) as error:
-            if len(requests) == 1:
-                self._set_aside(requests[0], error)
-                return
-            middle = len(requests) // 2
-            self._bisect(requests[:middle])
-            self._bisect(requests[middle:])
-        else:
-            self._metrics.loaded(part.records, 0.0)

@@ -166,6 +166,7 @@ async def test_the_spool_forgets_what_a_completed_checkpoint_covers_and_nothing_
         assert pipeline.spool.statistics().requests == 5
         seen[0].may_checkpoint.set()
         await checkpoint
+        await pipeline.loader.forgotten()
         assert seen[0].covered[-1] == {pipeline.spool.uuid: 5}
         assert pipeline.spool.statistics().requests == 0
         assert pipeline.loader.spool_bytes == 0

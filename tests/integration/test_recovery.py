@@ -118,7 +118,7 @@ async def test_numbers_go_on_when_an_emptied_spool_is_opened_again(tmp_path: Pat
 
 
 async def test_a_position_above_the_spools_highest_number_stops_loading_and_says_so(tmp_path: Path) -> None:
-    """An older copy of the spool under a newer store would have its new requests skipped: nothing is loaded."""
+    """An older copy of the spool under a newer store would have its new requests skipped: nothing is loaded or accepted."""
     async with Pipeline(tmp_path) as pipeline:
         await pipeline.accept(span_request(0))
         await pipeline.loader.flush()
@@ -130,7 +130,8 @@ async def test_a_position_above_the_spools_highest_number_stops_loading_and_says
     async with Pipeline(tmp_path) as pipeline:
         assert pipeline.loader.problem is not None
         assert "not the spool that the store was loaded from" in pipeline.loader.problem
-        await pipeline.accept(span_request(3))
+        with pytest.raises(RetryableError, match="not the spool"):
+            await pipeline.accept(span_request(3))
         with pytest.raises(RetryableError, match="not the spool"):
             await pipeline.loader.flush()
         assert await pipeline.span_names() == numbered(0, 3)

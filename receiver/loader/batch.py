@@ -1,0 +1,35 @@
+"""Consecutive requests on their way into one store transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from receiver.ports import Columns
+from receiver.signals import Signal
+
+
+@dataclass
+class Batch:
+    """Columns of requests, and the position that they bring the spool to."""
+
+    position: int
+    """The highest sequence in it."""
+    columns: list[Columns] = field(default_factory=list)
+    records: Counter[Signal] = field(default_factory=Counter)
+    payload_bytes: int = 0
+    from_spool: bool = False
+    """True once an attempt failed: its columns are gone, the spool has the bytes."""
+
+    @property
+    def rows(self) -> int:
+        """Return the number of records."""
+        return self.records.total()
+
+    def add(self, position: int, columns: list[Columns], records: Mapping[Signal, int], size: int) -> None:
+        """Put one more request, or group of requests, behind those that are in it."""
+        self.position = position
+        self.columns += columns
+        self.records.update(records)
+        self.payload_bytes += size
