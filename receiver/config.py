@@ -96,13 +96,13 @@ class LoaderConfig(Section):
     """How spooled requests become store transactions."""
 
     batch_rows: PositiveInt = Field(
-        122_880, description="Rows of one transaction under load: a DuckDB row group."
+        61_440, description="Rows of one transaction under load: half a DuckDB row group."
     )
     batch_wait_s: PositiveFloat = Field(
         0.25, description="Longest wait for a transaction to fill, in seconds."
     )
     memory_bytes: Bytes = Field(
-        48 * MIB, description="Decoded columns kept for the loader; above it, it reads the spool."
+        64 * MIB, description="Decoded columns kept for the loader; above it, it reads the spool."
     )
 
 
@@ -110,7 +110,7 @@ class StoreConfig(Section):
     """The DuckDB file and what it may use."""
 
     path: str = Field("", description="The database file; empty means <data_dir>/telemetry.duckdb.")
-    memory_limit_bytes: Bytes = Field(192 * MIB, description="DuckDB's memory_limit.")
+    memory_limit_bytes: Bytes = Field(160 * MIB, description="DuckDB's memory_limit.")
     temp_limit_bytes: Bytes = Field(
         10_240 * MIB, description="DuckDB's max_temp_directory_size, in <data_dir>/tmp."
     )

@@ -45,8 +45,9 @@ _NOISE = re.compile(
 )
 _DIGIT = re.compile(r"\d", re.ASCII)
 
-# A word with a capital behind a small letter, or with a capital or digit before a capitalised word.
-_CAMEL_WORD = re.compile(r"[A-Za-z0-9]*(?:[a-z][A-Z]|[A-Z0-9][A-Z][a-z])[A-Za-z0-9]*")
+# A word with a capital behind a small letter, or with a capital or digit before a capitalised word. It is looked
+# for from the beginning of a word only: otherwise a word of n letters costs n² steps.
+_CAMEL_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]*(?:[a-z][A-Z]|[A-Z0-9][A-Z][a-z])[A-Za-z0-9]*")
 _CAMEL_EDGE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])(?![A-Z]s(?![a-z]))")
 _SEPARATOR = re.compile(
     r"""

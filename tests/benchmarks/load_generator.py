@@ -88,7 +88,7 @@ async def _send(
     failures: list[str],
 ) -> None:
     async with grpc.aio.insecure_channel(endpoint) as channel:
-        export = channel.unary_unary(METHOD)
+        export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
         due = time.perf_counter()
         while time.perf_counter() < stop_at:
             if interval_s:
