@@ -225,6 +225,7 @@ GOOD = [
     ("SELECT 1 AS one", ["one"], [[1]]),
     ("select 1 a, 2 a;", ["a", "a"], [[1, 2]]),
     ("SELECT ';' -- a comment ; \n;", ["';'"], [[";"]]),
+    ("SELECT 'é – 日本' AS text;", ["text"], [["é – 日本"]]),
     ("WITH t AS (SELECT 3 AS n) FROM t", ["n"], [[3]]),
     ("WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT sum(n) AS s FROM t", ["s"], [[6]]),
     ("SELECT name FROM spans", ["name"], [["GET /cart"]]),
