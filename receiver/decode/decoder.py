@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from receiver.config import LimitsConfig
+from receiver.decode.density import is_dense
 from receiver.decode.inspection import Findings, byte_lengths, inspect, messages
 from receiver.decode.json_request import protobuf_from_json
 from receiver.decode.nested_values import NestedValues
@@ -27,6 +28,7 @@ from receiver.signals import Signal
 
 _CHUNK_BYTES = 1 << 20  # of small requests in one columnar call: about 6 ms with the GIL held
 _PIECE_BYTES = 512 << 10  # of one large request: even 2-byte messages then cost less than 30 MB of Arrow
+_DENSE_PIECE_BYTES = 64 << 10
 _QUICK_BYTES = 64 << 10  # what Python treats in about 0.1 s at worst: 32,000 empty records
 _MESSAGE_BYTES = 1024  # rule C11: a partial_success message stays short
 _REASONS = 5
@@ -38,6 +40,8 @@ class _Draft:
 
     original: bytes
     pieces: list[bytes] = field(default_factory=list)
+    dense: bool = False
+    """Messages of a few bytes each: in smaller pieces."""
     changed: bool = False
     error: PermanentError | None = None
     warnings: Counter[str] = field(default_factory=Counter)
@@ -76,6 +80,8 @@ class ColumnDecoder:
         signal = requests[0].signal
         drafts = [self._draft(request) for request in requests]
         chunks = [chunk for batch in _batches(drafts) for chunk in self._decode_batch(signal, batch)]
+        for chunk in chunks:
+            chunk.columns.measure()
         return DecodedGroup(
             verdicts=[_verdict(draft) for draft in drafts],
             columns=[c.columns for c in chunks if len(c.columns.resources)],
@@ -109,10 +115,14 @@ class ColumnDecoder:
                 )
                 draft.original = converted.payload
                 draft.warnings.update(converted.warnings)
+            draft.dense = len(draft.original) > _QUICK_BYTES and is_dense(draft.original)
+            if draft.dense and not self._patient:
+                draft.error = _NOT_HERE
+                return draft
             draft.pieces = split_request(
                 request.signal,
                 draft.original,
-                max_piece_bytes=_PIECE_BYTES,
+                max_piece_bytes=_DENSE_PIECE_BYTES if draft.dense else _PIECE_BYTES,
                 max_messages=self._limits.request_messages,
             )
         except PermanentError as error:
@@ -130,8 +140,9 @@ class ColumnDecoder:
         for number, draft in enumerate(drafts):
             if draft.error:
                 continue
+            limit = _DENSE_PIECE_BYTES if draft.dense else _CHUNK_BYTES
             for place, piece in enumerate(draft.pieces):
-                if places and size + len(piece) > _CHUNK_BYTES:
+                if places and size + len(piece) > limit:
                     chunks += self._decode_chunk(signal, drafts, places)
                     places, size = [], 0
                 places.append((number, place))
