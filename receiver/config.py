@@ -114,7 +114,10 @@ class StoreConfig(Section):
     temp_limit_bytes: Bytes = Field(
         10_240 * MIB, description="DuckDB's max_temp_directory_size, in <data_dir>/tmp."
     )
-    threads: PositiveInt = Field(2, description="DuckDB's threads.")
+    threads: PositiveInt = Field(
+        1,
+        description="DuckDB's threads. More make questions over much data faster, and ingest on few cores slower.",
+    )
     checkpoint_interval_s: PositiveFloat = Field(
         10.0, description="Seconds between checkpoints while there is something new."
     )

@@ -24,6 +24,7 @@ from receiver.errors import (
     UnloadableRequestError,
 )
 from receiver.loader.batch import Batch
+from receiver.loader.freed_memory import give_back
 from receiver.loader.handover import Handover
 from receiver.loader.transactions import READ_BYTES, Transactions
 from receiver.ports import (
@@ -39,6 +40,7 @@ from receiver.telemetry.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = (0.1, 0.3, 1.0, 3.0, 5.0)
+_LARGE_BYTES = 8 << 20  # of payload loaded: what it left free is worth giving back
 _PACE_S = 0.15  # well below what any client notices, and long enough for most transactions
 _MOVING_S = 1.0
 _REMOVED_ENOUGH = 0.9  # of spool.max_bytes: room is announced a little late, so that it is worth it
@@ -74,6 +76,7 @@ class Loader:
         self._wrong_spool: str | None = None
         self._position = 0
         self._bytes_since_checkpoint = 0
+        self._bytes_since_rest = 0
         self._checkpoint_due: float | None = None
         self._forgetting: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
@@ -298,6 +301,9 @@ class Loader:
         self._hurry.clear()
         if self._position < self._handover.highest_sequence or self._stopping:
             return
+        if self._bytes_since_rest > _LARGE_BYTES:
+            self._bytes_since_rest = 0
+            await self._in_thread(give_back)
         wait_s = None if self._checkpoint_due is None else max(self._checkpoint_due - time.monotonic(), 0)
         try:
             async with asyncio.timeout(wait_s):
@@ -372,6 +378,7 @@ class Loader:
         self.problem = None
         self.last_stored_at = time.time()
         self._bytes_since_checkpoint += batch.payload_bytes
+        self._bytes_since_rest += batch.payload_bytes
         if self._checkpoint_due is None:
             self._checkpoint_due = time.monotonic() + self._settings.store.checkpoint_interval_s
         await self._advance(batch.position)

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from receiver.errors import ReceiverError, RetryableError, StoreRejectedError, UnloadableRequestError
 from receiver.loader.batch import Batch
-from receiver.loader.freed_memory import give_back
 from receiver.ports import (
     Columns,
     Decoder,
@@ -26,7 +25,6 @@ from receiver.telemetry.metrics import Metrics
 _LOG = logging.getLogger(__name__)
 READ_BYTES = 8 << 20
 """Payload that is read from the spool at a time."""
-_LARGE_BATCH_BYTES = 8 << 20
 
 
 class Transactions:
@@ -70,9 +68,6 @@ class Transactions:
         """
         tables = self._flattener.flatten(batch.columns)
         self.opened().load(LoadBatch(self.spool, batch.position, tables, batch.records))
-        if batch.payload_bytes > _LARGE_BATCH_BYTES:
-            del tables
-            give_back()
 
     def load_by_halves(self, position: int) -> None:
         """Load what the store has not yet, up to ``position``, from the spool; set aside what it refuses."""

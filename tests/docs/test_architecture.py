@@ -28,7 +28,7 @@ _MIB = 20
         f"some {transactions.READ_BYTES >> _MIB} MiB where it is read from the spool",
         f"{handover._FULL:.0%} of".replace("%", " %"),
         f"at most {loader._PACE_S} s",
-        f"more than {transactions._LARGE_BATCH_BYTES >> _MIB} MiB of payload",
+        f"more than {loader._LARGE_BYTES >> _MIB} MiB of payload",
         f"tried again after {loader._RETRY_S[0]} s up to {loader._RETRY_S[-1]:.0f} s",
         f"{texts._CACHE_TEXTS:,} texts",
         f"{pool.MAX_WAITING} batches in the pool",

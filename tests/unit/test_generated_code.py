@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_generated_code_is_up_to_date() -> None:
     """Generating anew from columns.proto gives the files that are here."""
     script = ROOT / "scripts" / "generate_protos.py"
-    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
