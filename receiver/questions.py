@@ -272,6 +272,8 @@ class PipelineFigures:
     quarantine: Mapping[str, Any] = field(default_factory=dict)
     conservation: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
+    database: Mapping[str, Any] = field(default_factory=dict)
+    """``bytes`` of the files, the write-ahead log included, which the store itself does not count."""
 
 
 class Pipeline(Protocol):

@@ -28,6 +28,7 @@ class _Snapshot:
 
     spool: SpoolStatistics
     in_spool: Mapping[Signal, int]
+    store_bytes: int
     counts: RecordCounts | None = None
     with_vector: int = 0
     pending_texts: int = 0
@@ -90,8 +91,8 @@ class RunningReceiver:
 
     async def refresh(self) -> None:
         """Read the totals anew, for the next scrape."""
-        statistics, in_spool = await asyncio.to_thread(self._read_spool)
-        snapshot = _Snapshot(statistics, in_spool)
+        snapshot = await asyncio.to_thread(self._read_files)
+        statistics, in_spool = snapshot.spool, snapshot.in_spool
         try:
             snapshot.counts = await self._reader.record_counts()
             if self._vectors.embedder.available:
@@ -136,6 +137,7 @@ class RunningReceiver:
                 "waiting_bytes": budget.used_bytes,
                 "problems": self.problems(),
             },
+            database={"bytes": snapshot.store_bytes},
         )
 
     def gauges(self) -> Mapping[str, float]:
@@ -147,13 +149,13 @@ class RunningReceiver:
             "otlp_receiver_waiting_capacity_bytes": budget.capacity_bytes,
             "otlp_receiver_last_store_timestamp_seconds": self._loader.last_stored_at,
             "otelcol_process_memory_rss": resident_bytes(),
-            "otlp_receiver_store_bytes": self._store_bytes(),
             "otelcol_process_uptime": time.monotonic() - self._started,
             "otelcol_process_cpu_seconds": time.process_time(),
         }
         if (snapshot := self._snapshot) is not None:
             values |= {
                 "otelcol_exporter_queue_size": snapshot.spool.payload_bytes,
+                "otlp_receiver_store_bytes": snapshot.store_bytes,
                 "otlp_receiver_spool_waiting_requests": max(
                     snapshot.spool.highest_sequence - self._loader.position, 0
                 ),
@@ -167,13 +169,14 @@ class RunningReceiver:
         """Return the totals of the conservation identity, as of the last ``refresh``."""
         return self._snapshot.conservation if self._snapshot else {}
 
-    def _store_bytes(self) -> int:
+    def _read_files(self) -> _Snapshot:
         path = self._settings.store_path
-        return sum(f.stat().st_size for f in (path, path.with_name(path.name + ".wal")) if f.exists())
-
-    def _read_spool(self) -> tuple[SpoolStatistics, Mapping[Signal, int]]:
-        position = self._loader.position
-        return self._spool.statistics(), self._spool.records_after(position)
+        files = (path, path.with_name(path.name + ".wal"))
+        return _Snapshot(
+            spool=self._spool.statistics(),
+            in_spool=self._spool.records_after(self._loader.position),
+            store_bytes=sum(file.stat().st_size for file in files if file.exists()),
+        )
 
 
 def _by_noun(values: Mapping[Signal, int]) -> dict[str, int]:

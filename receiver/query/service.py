@@ -287,7 +287,7 @@ class QueryService:
             "spool": dict(figures.spool),
             "quarantine": dict(figures.quarantine),
             "conservation": {state: dict(each) for state, each in figures.conservation.items()},
-            "database": dict(counts.database),
+            "database": {**counts.database, **figures.database},
             "server": dict(figures.server),
         }
 
