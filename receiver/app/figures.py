@@ -17,6 +17,7 @@ from receiver.loader.loader import Loader
 from receiver.ports import Spool, SpoolStatistics
 from receiver.questions import PipelineFigures, RecordCounts, StoreReader
 from receiver.signals import Signal
+from receiver.store.duckdb_store import file_bytes
 
 _STORE_STALLED_S = 60.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -170,12 +171,10 @@ class RunningReceiver:
         return self._snapshot.conservation if self._snapshot else {}
 
     def _read_files(self) -> _Snapshot:
-        path = self._settings.store_path
-        files = (path, path.with_name(path.name + ".wal"))
         return _Snapshot(
             spool=self._spool.statistics(),
             in_spool=self._spool.records_after(self._loader.position),
-            store_bytes=sum(file.stat().st_size for file in files if file.exists()),
+            store_bytes=file_bytes(self._settings.store_path),
         )
 
 

@@ -41,11 +41,6 @@ class Vectors:
         """Return the number of texts that can be found."""
         return len(self._index) if self._index else 0
 
-    @property
-    def pending(self) -> int:
-        """Return how many texts had no vector when that was last counted."""
-        return self._backlog.pending if self._backlog else 0
-
     def search(self, vector: NDArray[np.float32], limit: int) -> list[tuple[UUID, float]]:
         """Return the nearest texts; see the protocol."""
         return self._index.search(vector, limit) if self._index else []

@@ -20,7 +20,6 @@ from receiver.decode.attributes_json import (
     scope_from_bytes,
 )
 from receiver.decode.wire import encode_varint
-from receiver.errors import MalformedRequestError
 
 _CACHE_BYTES = 16 << 20
 _ENTRY_BYTES = 400  # what an entry costs beside its bytes, roughly
@@ -77,6 +76,3 @@ class NestedValues:
                     (_, old), _ = self._entries.popitem(last=False)
                     self._used -= 2 * len(old) + _ENTRY_BYTES
         return content
-
-
-__all__ = ["MalformedRequestError", "NestedValues"]

@@ -75,13 +75,18 @@ class DuckDbStore:
 
     def file_bytes(self) -> int:
         """Return the size of the database file and its write-ahead log."""
-        files = (self.path, self.path.with_name(self.path.name + ".wal"))
-        return sum(f.stat().st_size for f in files if f.exists())
+        return file_bytes(self.path)
 
     def close(self) -> None:
         """Close the database; DuckDB checkpoints what is in its log."""
         with self._lock:
             self.connection.close()
+
+
+def file_bytes(path: Path) -> int:
+    """Return the size of a database file and its write-ahead log; 0 where there is none. Blocks."""
+    files = (path, path.with_name(path.name + ".wal"))
+    return sum(f.stat().st_size for f in files if f.exists())
 
 
 def _first_line(error: Exception) -> str:
