@@ -60,11 +60,11 @@ $(BIN)/python:
 
 # A stamp is newer than what it was made from, so the second run installs nothing.
 $(VENV)/.installed-serve: pyproject.toml config/constraints.txt | $(BIN)/python
-	$(PIP) -e '.[embed]'
+	$(PIP) -e '.[embed,mcp]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml config/constraints.txt | $(BIN)/python
-	$(PIP) -e '.[embed,dev]'
+	$(PIP) -e '.[embed,mcp,dev]'
 	@touch $(VENV)/.installed-serve $@
 
 %/node_modules/.installed: %/package.json %/package-lock.json

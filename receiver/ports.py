@@ -35,6 +35,8 @@ class Transport(StrEnum):
 
     GRPC = "grpc"
     HTTP = "http"
+    IMPORT = "import"
+    """No listener: files, and Python in the same process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,46 @@ class Outcome:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ImportUnit:
+    """The smallest piece of a file or a batch that is stored once and only once: a line, a call, a trace."""
+
+    key: bytes
+    """16 bytes that say what this is: a unit whose key was imported before is a duplicate, for ever.
+
+    Keys of things that come together should begin with the same 8 bytes: they then lie together on disk.
+    """
+    signal: Signal
+    payload: bytes
+    """Protobuf of an ``Export…ServiceRequest``; records that the receiver would reject are not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """What became of some units, in the order in which they were given."""
+
+    stored: Sequence[bool]
+    """True: on disk now. False: a duplicate of a unit that was imported before, or earlier in the same call."""
+    rejected: int = 0
+    """Records in stored units that were refused all the same; ``message`` says why."""
+    message: str = ""
+
+
+class Importer(Protocol):
+    """**Protocol:** takes units that must be stored once, however often they are handed in."""
+
+    async def import_units(self, units: Sequence[ImportUnit]) -> ImportOutcome:
+        """Return once every unit is on disk and synced, its key in the same commit as its records.
+
+        Raises:
+            RetryableError: Some may be on disk, the others are not; hand all of them in again.
+            PermanentError: A unit is no request at all; nothing of this call was stored.
+
+        Cancellation: units that were taken up are committed all the same.
+        """
+        ...
+
+
 class Intake(Protocol):
     """**Protocol:** where a transport hands in requests; the answer may be given when it returns."""
 
@@ -67,12 +109,15 @@ class Intake(Protocol):
         """Return the budget that a transport reserves from before it holds a body in memory."""
         ...
 
-    async def accept(self, request: ExportRequest, *, wait_s: float) -> Outcome:
+    async def accept(
+        self, request: ExportRequest, *, wait_s: float, import_keys: Sequence[bytes] = ()
+    ) -> Outcome:
         """Return once the request's accepted records are on disk and synced.
 
         Args:
             request: The caller has reserved ``len(request.body)`` from ``budget`` and releases it later.
             wait_s: How long the client can still wait, in seconds.
+            import_keys: Kept for ever, in the same commit (:class:`ImportUnit`).
 
         Raises:
             RetryableError: Nothing may be acknowledged; the same bytes may be sent again.
@@ -167,6 +212,8 @@ class SpoolEntry:
     outcome: Outcome
     key: bytes | None
     """16-byte hash of signal + original body; None where a repetition is never taken for a retry."""
+    import_keys: Sequence[bytes] = ()
+    """Keys of the units that the payload is made of, 16 bytes each; never forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +353,10 @@ class Spool(Protocol):
 
     def forget_keys(self, before_ns: int) -> None:
         """Drop the keys of requests that were accepted before ``before_ns`` and removed from the queue."""
+        ...
+
+    def imported(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of the keys that came with an entry that was appended."""
         ...
 
     def maintain(self) -> None:

@@ -215,6 +215,17 @@ class StoreReader(Protocol):
         """Return the raw points of a metric."""
         ...
 
+    async def session_ids(self, filters: SessionFilters, limit: int) -> list[str]:
+        """Return the agents' sessions, the one with the newest record first."""
+        ...
+
+    async def session_records(self, session_ids: Sequence[str], limit: int) -> SessionRecords:
+        """Return the records of these sessions, at most ``limit`` in all; ids that do not exist are not there.
+
+        Records of a session's traces that name no session themselves belong to it.
+        """
+        ...
+
     async def record_counts(self) -> RecordCounts:
         """Return exact counts."""
         ...
@@ -305,3 +316,61 @@ class Health(Protocol):
         Threads: the event loop's thread; answers from memory.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """One span, log record or number data point that belongs to an agent's session."""
+
+    signal: Signal
+    session_id: str | None
+    """What the record itself says (``session.id``, ``gen_ai.conversation.id``, ``conversation.id``, …)."""
+    service: str
+    """``service.name``; empty where the resource has none."""
+    scope: str
+    """Name of the instrumentation scope."""
+    name: str
+    """Span name, event name (the attribute ``event.name`` where the field is empty), or metric name."""
+    time_ns: int
+    """Start of a span, time of a log record or of a data point."""
+    end_ns: int
+    """End of a span; otherwise ``time_ns``."""
+    trace_id: str
+    """Hex; empty where there is none."""
+    span_id: str
+    parent_span_id: str
+    status: Status
+    status_message: str
+    attributes: Mapping[str, Any]
+    body: Any = None
+    """Of a log record."""
+    events: Rows = field(default_factory=list)
+    """Of a span: dicts with ``name``, ``time_unix_nano`` and ``attributes``."""
+    value: int | float | None = None
+    """Of a number data point."""
+    start_time_ns: int = 0
+    """Start of the interval of a data point."""
+    aggregation_temporality: int = 0
+    """Of a data point: 1 delta, 2 cumulative."""
+    resource: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes of the resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecords:
+    """Everything that is stored about some sessions, earliest first."""
+
+    records: Mapping[str, Sequence[AgentRecord]]
+    """By session id. A trace that names no session is a session of its own, under its trace id in hex."""
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilters:
+    """Which sessions are asked for; everything that is set must hold."""
+
+    service: str | None = None
+    since_ns: int | None = None
+    """The session has a record at or after this Unix time."""
+    until_ns: int | None = None
+    """The session has a record before this Unix time."""

@@ -18,7 +18,7 @@ from receiver.signals import Signal
 
 PAGE_BYTES = 64 << 10
 APPLICATION_ID = 0x6F746C70  # "otlp": `file spool.db` tells what it is
-VERSION = 1
+VERSION = 2
 _BUSY_S = 5.0
 _CACHE_KIB = 8 << 10
 
@@ -60,6 +60,8 @@ _TABLES = (
       payload BLOB NOT NULL
     )""",
 )
+# What was imported, for ever. Keys of one file begin alike, so that a commit touches few pages (ADR 11).
+_IMPORTS = "CREATE TABLE imports (key BLOB PRIMARY KEY) WITHOUT ROWID"
 
 
 def make_file(path: Path) -> None:
@@ -123,6 +125,9 @@ def prepare(connection: sqlite3.Connection, path: Path) -> UUID:
             _create(connection)
         else:
             _recognise(connection, version, path)
+            if version < VERSION:
+                connection.execute(_IMPORTS)
+                connection.execute(f"PRAGMA user_version = {VERSION}")
         row = connection.execute("SELECT uuid FROM spool").fetchone()
         connection.execute("COMMIT")
     except BaseException:
@@ -133,7 +138,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> UUID:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    for statement in _TABLES:
+    for statement in (*_TABLES, _IMPORTS):
         connection.execute(statement)
     connection.execute("INSERT INTO spool VALUES (?, ?)", (str(uuid4()), time.time_ns()))
     connection.executemany("INSERT INTO totals VALUES (?, 0, 0)", [(s.value,) for s in Signal])

@@ -148,6 +148,9 @@ class SqliteSpool:
                     [(sequence, e.payload) for sequence, e in zip(sequences, entries, strict=True)],
                 )
                 writer.executemany(
+                    "INSERT OR IGNORE INTO imports VALUES (?)", [(key,) for e in entries for key in e.import_keys]
+                )
+                writer.executemany(
                     "UPDATE totals SET accepted = accepted + ?, duplicates = duplicates + ? WHERE signal = ?",
                     [(count, repeated[signal], signal) for signal, count in accepted.items() if count],
                 )
@@ -263,6 +266,10 @@ class SqliteSpool:
                     "DELETE FROM keys WHERE sequence BETWEEN ? AND ? AND accepted_at_ns < ?",
                     (start, start + _SLICE_KEYS - 1, before_ns),
                 )
+
+    def imported(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of the keys that came with an entry that was appended."""
+        return self._reader.imported(keys)
 
     def maintain(self) -> None:
         """Bring what the write-ahead log holds into the file; appends go on meanwhile.

@@ -1,0 +1,1 @@
+"""A receiver behind an address, asked over HTTP."""

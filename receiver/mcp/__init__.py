@@ -1,0 +1,1 @@
+"""The receiver as tools of an AI agent, over MCP."""

@@ -1,0 +1,1 @@
+"""The configuration that makes agents, SDKs and collectors send here."""

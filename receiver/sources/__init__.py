@@ -1,0 +1,1 @@
+"""Reads what agents and collectors leave on disks, and turns it into units that are stored once."""
