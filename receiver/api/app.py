@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 from urllib.parse import parse_qs, unquote
 
-from receiver.api import guard
+from receiver.access import Access
+from receiver.api import guard, imports
 from receiver.api.openapi import document
 from receiver.api.routes import PREFIX, ROUTES, Route, ask, texts_of_body
 from receiver.api.wire import (
@@ -61,6 +62,7 @@ class QueryApp:
         metrics: RenderedMetrics,
         health: Health,
         *,
+        access: Access | None = None,
         own_hosts: Collection[str] = (),
         version: str = "0",
         mounts: Mapping[str, ASGIApp] | None = None,
@@ -72,6 +74,7 @@ class QueryApp:
             service: Answers the questions.
             metrics: For /metrics.
             health: For /readyz.
+            access: Takes what is posted to /api/v1/imports; None: nothing is taken.
             own_hosts: Host headers that are this listener's own besides the loopback names; ``*``: any.
             version: Of the receiver, for the OpenAPI description.
             mounts: Further applications by path, behind the same guard: ``/mcp``, or ``/`` for all the rest.
@@ -80,6 +83,7 @@ class QueryApp:
         self._service = service
         self._metrics = metrics
         self._health = health
+        self._access = access
         self._own_hosts = tuple(own_hosts)
         self._mounts = dict(mounts or {})
         self._clock = clock
@@ -132,6 +136,10 @@ class QueryApp:
                 if path == "/metrics":
                     return Reply(200, await self._metrics.render(), CONTENT_TYPE)
                 return self._plain[path]()
+            if path == imports.PATH and self._access is not None:
+                if method != "POST":
+                    return _wrong_method(("POST",))
+                return await imports.reply(self._access, scope, receive)
             found = [(route, value) for route in ROUTES if (value := _match(route, scope)) is not None]
             if not found:
                 return error_reply(404, f"there is no {path}", f"{OPENAPI_PATH} lists what there is")

@@ -90,12 +90,12 @@ def header(scope: Scope, name: str) -> str | None:
     return found[0] if len(found) == 1 else None if not found else ", ".join(found)
 
 
-async def json_body(scope: Scope, receive: Receive) -> Any:
+async def json_body(scope: Scope, receive: Receive, *, largest: int = LARGEST_BODY) -> Any:
     """Return what the JSON body of a POST says; an empty one is an empty object.
 
     Raises:
         UnsupportedMediaError: The content type is not application/json.
-        PayloadTooLargeError: It is over ``LARGEST_BODY``.
+        PayloadTooLargeError: It is over ``largest`` bytes.
         InvalidFilterError: It is not JSON.
     """
     kind = (header(scope, "content-type") or "").partition(";")[0].strip().lower()
@@ -106,7 +106,7 @@ async def json_body(scope: Scope, receive: Receive) -> Any:
         )
     if header(scope, "content-encoding") not in (None, "identity"):
         raise UnsupportedMediaError("a compressed body is not served here", hint="send it as it is")
-    body = b""
+    body = bytearray()
     more = True
     while more:
         message = await receive()
@@ -114,8 +114,8 @@ async def json_body(scope: Scope, receive: Receive) -> Any:
             raise InvalidFilterError("the client went away")
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > LARGEST_BODY:
-            raise PayloadTooLargeError(f"the body is larger than {LARGEST_BODY} bytes", hint="send less")
+        if len(body) > largest:
+            raise PayloadTooLargeError(f"the body is larger than {largest} bytes", hint="send less")
     if not body.strip():
         return {}
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from receiver import __version__
+from receiver.access import Access
 from receiver.api.app import QueryApp
 from receiver.app.figures import RunningReceiver
 from receiver.config import Settings
@@ -49,6 +50,7 @@ class Listeners:
         intake: Intake,
         metrics: Metrics,
         service: QueryService,
+        access: Access,
         running: RunningReceiver,
     ) -> None:
         """Prepare them; nothing is bound."""
@@ -60,6 +62,7 @@ class Listeners:
                 service,
                 FreshMetrics(metrics, running),
                 running,
+                access=access,
                 own_hosts=self._own_hosts(),
                 version=__version__,
             ),

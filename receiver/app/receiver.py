@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from receiver.app.access import LocalAccess
 from receiver.app.data_directory import prepare_data_directory
 from receiver.app.figures import RunningReceiver
 from receiver.app.listeners import Listeners
@@ -28,6 +29,7 @@ from receiver.decode.text_form import model_text
 from receiver.duplicates import DuplicateWindow
 from receiver.errors import ReceiverError, RetryableError, StoreUnavailableError
 from receiver.intake.group_intake import GroupIntake
+from receiver.intake.importer import UnitImporter
 from receiver.loader.loader import Loader
 from receiver.ports import Clock
 from receiver.query.service import QueryService
@@ -119,12 +121,19 @@ class Receiver:
             prepare=model_text,
             pipeline=self.running,
         )
+        self.access = LocalAccess(self.service, self.intake, UnitImporter(self.intake, self._spool, settings))
         self.listeners = Listeners(
-            settings, intake=self.intake, metrics=self.metrics, service=self.service, running=self.running
+            settings,
+            intake=self.intake,
+            metrics=self.metrics,
+            service=self.service,
+            access=self.access,
+            running=self.running,
         )
         self._retention = Retention(self.loader, settings.retention, clock, self.vectors.forget)
         self._tasks: list[asyncio.Task[None]] = []
         self.store_opened = asyncio.Event()
+        """Set once the store can be asked and written."""
 
     async def start(self) -> Mapping[str, str]:
         """Listen; return each listener's address by its name. The store is opened in the background.
@@ -139,11 +148,13 @@ class Receiver:
             await self.stop()
             raise
         loop = asyncio.get_running_loop()
+        self.opening = loop.create_task(
+            self._guarded("opening the store", self._open_store), name="open store"
+        )
         self._tasks = [
-            loop.create_task(self._guarded("opening the store", self._open_store), name="open store"),
+            self.opening,
             loop.create_task(self._guarded("retention", self._retention.run), name="retention"),
             loop.create_task(self._guarded("the spool's housekeeping", self._maintain_spool), name="spool"),
-            loop.create_task(self._guarded("forgetting old keys", self._forget_keys), name="forget keys"),
         ]
         return addresses
 
@@ -206,18 +217,17 @@ class Receiver:
         await self.vectors.start(self.reader, self.loader)
 
     async def _maintain_spool(self) -> None:
+        forget_at = time.monotonic() + _FORGET_S
         while True:
             await asyncio.sleep(_MAINTAIN_S)
             try:
                 await asyncio.to_thread(self._spool.maintain)
+                if time.monotonic() >= forget_at:
+                    self._window.forget_old()
+                    await asyncio.to_thread(self._spool.forget_keys, self._window.since_ns)
+                    forget_at = time.monotonic() + _FORGET_S
             except RetryableError as error:
-                _LOG.warning("the spool's log could not be shortened: %s; it is tried again", error)
-
-    async def _forget_keys(self) -> None:
-        while True:
-            await asyncio.sleep(_FORGET_S)
-            self._window.forget_old()
-            await asyncio.to_thread(self._spool.forget_keys, self._window.since_ns)
+                _LOG.warning("the spool's housekeeping failed: %s; it is tried again", error)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if self._store is None:

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from receiver.cli.server import Server
+from receiver.client.server import Server
 from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE
 from receiver.cli.terminal import escaped
 from receiver.errors import QueryError

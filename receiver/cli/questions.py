@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from receiver.access import Given
 from receiver.cli import options
-from receiver.cli.server import Given
 from receiver.cli.source import Source
 from receiver.cli.terminal import console, print_json, print_note
 

@@ -7,7 +7,7 @@ import json
 import click
 
 from receiver.cli.options import from_source
-from receiver.cli.server import NoAnswerError
+from receiver.client.server import NoAnswerError
 from receiver.cli.source import Source
 from receiver.cli.terminal import print_note
 from receiver.cli.wording import plural

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from receiver.cli.server import Given, NoAnswerError, Server
+from receiver.access import Given
 from receiver.cli.terminal import console, print_note
 from receiver.cli.wording import plural
+from receiver.client.server import NoAnswerError, Server
 from receiver.errors import StoreUnavailableError
 
 if TYPE_CHECKING:

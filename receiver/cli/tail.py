@@ -11,7 +11,7 @@ import click
 
 from receiver.cli import wording
 from receiver.cli.options import from_source
-from receiver.cli.server import Server
+from receiver.client.server import Server
 from receiver.cli.source import Source
 from receiver.cli.terminal import escaped_json, print_note, styled
 

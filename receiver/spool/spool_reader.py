@@ -5,7 +5,7 @@ In: positions. Out: requests whose checksum was verified, what is in quarantine,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -117,6 +117,21 @@ class SpoolReader:
             for _, key, records, accepted_at_ns, rejected, message in rows:
                 yield RecentKey(key, accepted_at_ns, Outcome(rejected, message), records)
             after = rows[-1][0]
+
+    def imported(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of the keys that were imported before.
+
+        Raises:
+            SpoolUnavailableError: The file cannot be read.
+        """
+        found: set[bytes] = set()
+        for start in range(0, len(keys), _KEYS_PAGE):
+            page = keys[start : start + _KEYS_PAGE]
+            marks = ", ".join("?" * len(page))
+            with self._lock, disk_errors_named("read"):
+                rows = self._connection.execute(f"SELECT key FROM imports WHERE key IN ({marks})", page)
+                found.update(key for (key,) in rows)
+        return found
 
     def span_of_keys(self, before_ns: int) -> tuple[int, int] | None:
         """Return the lowest and highest sequence number of removed requests accepted before ``before_ns``.

@@ -148,7 +148,8 @@ class SqliteSpool:
                     [(sequence, e.payload) for sequence, e in zip(sequences, entries, strict=True)],
                 )
                 writer.executemany(
-                    "INSERT OR IGNORE INTO imports VALUES (?)", [(key,) for e in entries for key in e.import_keys]
+                    "INSERT OR IGNORE INTO imports VALUES (?)",
+                    [(key,) for e in entries for key in e.import_keys],
                 )
                 writer.executemany(
                     "UPDATE totals SET accepted = accepted + ?, duplicates = duplicates + ? WHERE signal = ?",

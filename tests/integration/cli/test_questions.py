@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from receiver.api.routes import ROUTES
-from receiver.cli.server import PATHS
+from receiver.client.server import PATHS
 from tests.integration.cli.conftest import TRACE, send_records
 from tests.support.command_line import clean_environment, otlp_receiver
 from tests.support.receiver_process import ReceiverProcess

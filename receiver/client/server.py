@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import http.client
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from receiver.access import Given
 from receiver.errors import NotFoundError, QueryError, ReceiverError, RetryableError, StoreUnavailableError
 
 _PREFIX = "/api/v1"
@@ -26,11 +27,12 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "stats": ("GET", "/stats"),
     "sql": ("POST", "/sql"),
     "requeue": ("POST", "/requeue"),
+    "flush": ("POST", "/flush"),
 }
 """Method and path of each question; ``receiver.api.routes`` has the same, and importing it takes too long."""
 
-Given = Mapping[str, Sequence[str]]
-"""Texts of a question's parameters."""
+_IN_QUERY = frozenset({"flush"})
+"""Posted questions whose parameters stand in the query string."""
 
 
 class NoAnswerError(StoreUnavailableError):
@@ -69,12 +71,23 @@ class Server:
         if "{" in path:
             name = path[path.index("{") + 1 : -1]
             path = path.replace(f"{{{name}}}", quote(rest.pop(name)[0], safe=""))
-        if method == "POST":
-            sent = json.dumps({name: texts[0] for name, texts in rest.items()}).encode()
-            status, body = self.request("POST", f"{_PREFIX}{path}", sent)
-        else:
-            query = urlencode(rest, doseq=True)
-            status, body = self.request("GET", f"{_PREFIX}{path}{'?' if query else ''}{query}")
+        if method == "POST" and question not in _IN_QUERY:
+            return self.post(path, {name: texts[0] for name, texts in rest.items()})
+        query = urlencode(rest, doseq=True)
+        body = b"{}" if method == "POST" else None
+        return self._answer(self.request(method, f"{_PREFIX}{path}{'?' if query else ''}{query}", body))
+
+    def post(self, path: str, value: Any) -> bytes:
+        """Return the JSON that the API answers to a JSON body.
+
+        Raises:
+            NoAnswerError: Nothing listens there.
+            ReceiverError: The receiver refused, with its own message and hint.
+        """
+        return self._answer(self.request("POST", f"{_PREFIX}{path}", json.dumps(value).encode()))
+
+    def _answer(self, answered: tuple[int, bytes]) -> bytes:
+        status, body = answered
         if status != http.client.OK:
             raise self._refusal(status, body)
         return body

@@ -1,0 +1,104 @@
+"""A whole receiver inside another program: the same spool, store, texts and search, and no listener."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from receiver.access import Given
+from receiver.app.receiver import Receiver
+from receiver.config import ListenConfig, Settings
+from receiver.errors import StartError, StoreUnavailableError
+from receiver.ports import ImportOutcome, ImportUnit, Outcome
+from receiver.query.service import QueryService
+from receiver.signals import Signal
+
+_NO_LISTENERS = {"grpc_endpoint": "", "http_endpoint": "", "query_endpoint": ""}
+
+
+class EmbeddedReceiver:
+    """Implements ``receiver.access.Access`` and owns its receiver. Threads: the event loop it was opened in."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        """Use :meth:`open`."""
+        self._receiver = receiver
+        self._closed = False
+
+    @classmethod
+    async def open(cls, settings: Settings) -> EmbeddedReceiver:
+        """Return a receiver on the data directory of ``settings``, its store open, nothing listening.
+
+        Raises:
+            StartError: The data directory cannot be used, belongs to a running receiver, or its files to a newer
+                release.
+            StoreUnavailableError: Another process holds the database (after ``store.open_retry_s``).
+
+        Cancellation: what was opened is closed again.
+        """
+        listen = ListenConfig.model_validate({**settings.listen.model_dump(), **_NO_LISTENERS})
+        receiver = await asyncio.to_thread(Receiver, settings.model_copy(update={"listen": listen}))
+        try:
+            await receiver.start()
+            await open_store(receiver)
+        except BaseException:
+            await receiver.stop()
+            raise
+        return cls(receiver)
+
+    @property
+    def service(self) -> QueryService:
+        """Return what answers questions, for callers of the same loop."""
+        return self._receiver.service
+
+    @property
+    def receiver(self) -> Receiver:
+        """Return the receiver itself."""
+        return self._receiver
+
+    async def ask(self, question: str, given: Given | None = None) -> dict[str, Any]:
+        """Return the answer to a question, as the HTTP API would give it."""
+        return await self._receiver.access.ask(question, given)
+
+    async def export(self, signal: Signal, body: bytes) -> Outcome:
+        """Return once the records are on disk and synced."""
+        return await self._receiver.access.export(signal, body)
+
+    async def import_units(self, units: Sequence[ImportUnit]) -> ImportOutcome:
+        """Return once the units are on disk, each once."""
+        return await self._receiver.access.import_units(units)
+
+    async def flush(self, *, embeddings: bool = False) -> None:
+        """Return when everything acknowledged before the call can be found."""
+        await self._receiver.access.flush(embeddings=embeddings)
+
+    async def close(self) -> None:
+        """Store what was accepted and close; a second call changes nothing."""
+        if not self._closed:
+            self._closed = True
+            await self._receiver.stop()
+
+
+async def open_store(receiver: Receiver) -> None:
+    """Return once a started receiver has its store open.
+
+    Raises:
+        StartError: It cannot be opened.
+        StoreUnavailableError: Not within ``store.open_retry_s``; another process holds it.
+    """
+    waiting = asyncio.ensure_future(receiver.store_opened.wait())
+    opening = receiver.opening
+    try:
+        await asyncio.wait(
+            {waiting, opening},
+            timeout=receiver.settings.store.open_retry_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if waiting.done() or receiver.store_opened.is_set():
+            return
+        if opening.done():  # it ended without opening: the reason is among the failures
+            raise StartError("; ".join(receiver.running.failures) or "the store could not be opened")
+        raise StoreUnavailableError(receiver.loader.problem or "the store could not be opened in time")
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)

@@ -1,0 +1,97 @@
+"""A receiver behind an address as an ``Access``: HTTP in threads, so that no event loop waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from receiver.access import Given
+from receiver.client.server import Server
+from receiver.ports import ImportOutcome, ImportUnit, Outcome
+from receiver.signals import Signal
+
+_REQUEST_BYTES = 8 << 20
+
+
+class RemoteAccess:
+    """Implements ``receiver.access.Access``. Threads: one event loop."""
+
+    def __init__(self, endpoint: str) -> None:
+        """Keep where to ask.
+
+        Args:
+            endpoint: Of the query listener: ``http://host:port``.
+
+        Raises:
+            QueryError: It cannot be read.
+        """
+        self._server = Server(endpoint)
+
+    async def check(self) -> None:
+        """Return if a receiver answers there.
+
+        Raises:
+            NoAnswerError: Nothing listens.
+        """
+        await asyncio.to_thread(self._server.request, "GET", "/healthz")
+
+    async def ask(self, question: str, given: Given | None = None) -> dict[str, Any]:
+        """Return the answer to a question."""
+        answer: dict[str, Any] = await asyncio.to_thread(
+            lambda: json.loads(self._server.ask(question, given or {}))
+        )
+        return answer
+
+    async def export(self, signal: Signal, body: bytes) -> Outcome:
+        """Return once the records are on disk and synced."""
+        answer = await asyncio.to_thread(self._posted, [_unit(signal, body, None)])
+        return Outcome(answer["rejected"], answer["message"])
+
+    async def import_units(self, units: Sequence[ImportUnit]) -> ImportOutcome:
+        """Return once the units are on disk, each once."""
+        stored: list[bool] = []
+        rejected = 0
+        messages: dict[str, None] = {}
+        for part in _parts(units):
+            answer = await asyncio.to_thread(
+                self._posted, [_unit(unit.signal, unit.payload, unit.key) for unit in part]
+            )
+            stored += answer["stored"]
+            rejected += answer["rejected"]
+            messages.setdefault(answer["message"])
+        return ImportOutcome(stored, rejected, "; ".join(filter(None, messages)))
+
+    async def flush(self, *, embeddings: bool = False) -> None:
+        """Return when everything acknowledged before the call can be found."""
+        await self.ask("flush", {"embeddings": ["1" if embeddings else "0"]})
+
+    async def close(self) -> None:
+        """Do nothing: every call is a connection of its own."""
+
+    def _posted(self, units: list[dict[str, str | None]]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._server.post("/imports", {"units": units}))
+        return answer
+
+
+def _unit(signal: Signal, payload: bytes, key: bytes | None) -> dict[str, str | None]:
+    return {
+        "key": None if key is None else key.hex(),
+        "signal": signal.value,
+        "payload": b64encode(payload).decode(),
+    }
+
+
+def _parts(units: Sequence[ImportUnit]) -> Iterator[list[ImportUnit]]:
+    part: list[ImportUnit] = []
+    size = 0
+    for unit in units:
+        if part and size + len(unit.payload) > _REQUEST_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(unit)
+        size += len(unit.payload)
+    if part:
+        yield part
