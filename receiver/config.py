@@ -145,6 +145,9 @@ class EmbedConfig(Section):
     """The sentence-transformers model and its worker processes (extra ``embed``)."""
 
     enabled: bool = Field(True, description="False: no vectors are made; search matches text.")
+    on_demand: bool = Field(
+        False, description="True: texts wait for a flush that asks for vectors (tests, small machines)."
+    )
     model: str = Field("all-MiniLM-L6-v2", description="Name of the sentence-transformers model.")
     model_path: str = Field("", description="A folder with the model; empty: found by its name.")
     device: str = Field("cpu", description="torch device: cpu, cuda, cuda:1, mps.")
@@ -170,6 +173,16 @@ class QueryConfig(Section):
     readers: PositiveInt = Field(4, description="Questions that run in the store at a time.")
 
 
+class McpConfig(Section):
+    """The tools for AI agents: ``otlp-receiver mcp``, and ``/mcp`` on the query listener (extra ``mcp``)."""
+
+    enabled: bool = Field(True, description="Serve /mcp on the query listener.")
+    answer_tokens: Annotated[int, Field(ge=500, le=100_000)] = Field(
+        6000, description="Most tokens of one answer, a token counted as four bytes; what is cut is said."
+    )
+    read_files: bool = Field(True, description="ingest_otel_traces may read files of this machine.")
+
+
 class LogConfig(Section):
     """The receiver's own log, on standard error."""
 
@@ -193,6 +206,7 @@ class Settings(Section):
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     embed: EmbedConfig = Field(default_factory=EmbedConfig)
     query: QueryConfig = Field(default_factory=QueryConfig)
+    mcp: McpConfig = Field(default_factory=McpConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
     @model_validator(mode="after")

@@ -62,6 +62,10 @@ class MalformedRequestError(PermanentError):
     """The body is not what its content type says."""
 
 
+class InvalidTraceError(PermanentError):
+    """A trace that Python handed in is not one: the message says what is wrong and where."""
+
+
 class TooManyRecordsError(PermanentError):
     """The body is small enough in bytes and still holds too many messages to be decoded safely."""
 

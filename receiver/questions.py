@@ -215,6 +215,13 @@ class StoreReader(Protocol):
         """Return the raw points of a metric."""
         ...
 
+    async def window_figures(self, question: WindowQuestion) -> WindowFigures:
+        """Return what happened in a window of time and in its baseline, counted side by side.
+
+        Both are seen at one moment. Nothing in the answer grows with the number of records.
+        """
+        ...
+
     async def session_ids(self, filters: SessionFilters, limit: int) -> list[str]:
         """Return the agents' sessions, the one with the newest record first."""
         ...
@@ -374,3 +381,146 @@ class SessionFilters:
     """The session has a record at or after this Unix time."""
     until_ns: int | None = None
     """The session has a record before this Unix time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWindow:
+    """A stretch of time: from ``since_ns`` on, before ``until_ns`` (Unix times)."""
+
+    since_ns: int
+    until_ns: int
+
+    @property
+    def length_ns(self) -> int:
+        """Return how long it is."""
+        return self.until_ns - self.since_ns
+
+
+@dataclass(frozen=True, slots=True)
+class WindowQuestion:
+    """Which records of two stretches of time are counted."""
+
+    window: TimeWindow
+    baseline: TimeWindow
+    """What ``window`` is compared with; the two do not overlap."""
+    service: str | None = None
+    groups: int = 2000
+    """Most groups of each kind that are returned; the ones with the most records are kept."""
+    examples: int = 3
+    """Most example traces of each group."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFigures:
+    """The spans of one operation in one stretch of time."""
+
+    count: int
+    errors: int
+    p50_ms: float | None
+    """Quantiles of the durations, estimated; None where no span has one."""
+    p95_ms: float | None
+    p99_ms: float | None
+    timed: int
+    """Spans that have a duration (end not before start)."""
+    above_median: int
+    """Of these, how many are longer than the median of both stretches together."""
+    above_p90: int
+    """Of these, how many are longer than the 90th percentile of both stretches together."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPair:
+    """One operation in the window and in the baseline."""
+
+    service: str
+    name: str
+    kind: str | int
+    window: OperationFigures
+    baseline: OperationFigures
+    slowest: tuple[str, ...]
+    """Traces of its longest spans in the window, or in the baseline where the window has none."""
+    failed: tuple[str, ...]
+    """Traces of its newest failed spans in the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failed spans, or log records at error level, that say nearly the same."""
+
+    type: str
+    """``exception.type``, else ``error.type``; empty where neither is there. Event name of a log record."""
+    message: str
+    """As one of them says it, cut."""
+    count: int
+    """In the window."""
+    baseline_count: int
+    first_ns: int
+    last_ns: int
+    services: tuple[str, ...]
+    traces: tuple[str, ...]
+    """The newest of the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureOrigin:
+    """Where failed traces failed first."""
+
+    service: str
+    name: str
+    kind: str | int
+    message: str
+    traces: int
+    """Failed traces of the window whose first failing span is one of these."""
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceWindow:
+    """A resource that sent spans or log records in one of the two stretches."""
+
+    service: str
+    attributes: Mapping[str, Any]
+    count: int
+    """Records in the window."""
+    baseline_count: int
+    first_ns: int
+    """Of its first record in the window, or in the baseline where the window has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFigures:
+    """The calls of one model in one stretch of time, as spans tell of them."""
+
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPair:
+    """One model in the window and in the baseline."""
+
+    model: str
+    window: ModelFigures
+    baseline: ModelFigures
+    largest: tuple[str, ...]
+    """Traces of the calls with the most tokens in the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """Everything that is compared between a window and its baseline."""
+
+    operations: Sequence[OperationPair]
+    failures: Sequence[FailureGroup]
+    """Of spans; at least one in the window."""
+    origins: Sequence[FailureOrigin]
+    failed_traces: int
+    """Traces of the window with a failed span that were looked through for ``origins``."""
+    messages: Sequence[FailureGroup]
+    """Of log records at error level; at least one in the window."""
+    resources: Sequence[ResourceWindow]
+    models: Sequence[ModelPair]
+    truncated: bool
+    """There were more groups of some kind than were asked for, or more failed traces than are looked through."""

@@ -191,10 +191,12 @@ def _match(route: Route, scope: Scope) -> str | None:
     template = PREFIX + route.path
     if route.in_path is None:
         return "" if path == template else None
-    before = template.partition("{")[0]
-    if not path.startswith(before) or path == before or "/" in path[len(before) :]:
+    before, _, rest = template.partition("{")
+    after = rest.partition("}")[2]
+    value = path[len(before) : len(path) - len(after)]
+    if not value or "/" in value or path != before + value + after:
         return None
-    return unquote(path[len(before) :])
+    return unquote(value)
 
 
 def _query(scope: Scope) -> dict[str, list[str]]:

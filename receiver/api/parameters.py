@@ -31,6 +31,8 @@ class Parameter:
     required: bool = False
     repeated: bool = False
     default: Any = None
+    default_text: str | None = None
+    """What is parsed where the parameter is absent: a default that depends on the time of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def parsed(parameters: Sequence[Parameter], given: Mapping[str, Sequence[str]], 
     values: dict[str, Any] = {}
     for name, parameter in known.items():
         texts = [text for text in given.get(name, ()) if text != ""]
+        if not texts and parameter.default_text is not None:
+            texts = [parameter.default_text]
         if not texts:
             if parameter.required:
                 raise InvalidFilterError(f"the parameter {name} is missing", hint=parameter.description)

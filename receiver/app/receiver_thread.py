@@ -35,6 +35,8 @@ class ReceiverThread:
         self.addresses: Mapping[str, str] = {}
         """Of each listener by its name: ``OTLP/gRPC``, ``OTLP/HTTP``, ``query``."""
         self._stop: Callable[[], object] = lambda: None
+        self.receiver: Receiver | None = None
+        """While it runs; to be used on its own loop (:meth:`call`)."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._access: LocalAccess | None = None
         self._started: Future[None] = Future()
@@ -89,6 +91,7 @@ class ReceiverThread:
             await open_store(receiver)
             self._loop = asyncio.get_running_loop()
             self._access = receiver.access
+            self.receiver = receiver
             self._started.set_result(None)
             await stop.wait()
         finally:

@@ -71,7 +71,8 @@ class Vectors:
             metrics=self._metrics,
             config=self._config,
         )
-        self._backlog.start()
+        if not self._config.on_demand:
+            self._backlog.start()
 
     def wake(self) -> None:
         """Look for texts without vectors soon."""
@@ -89,6 +90,8 @@ class Vectors:
                 self.embedder.unavailable_reason or "the store is not open yet",
                 hint="install the extra: pip install 'otlp-receiver[embed]'",
             )
+        if not self._backlog.started:
+            self._backlog.start()
         await self._backlog.wait_idle()
 
     async def forget(self, text_ids: Collection[UUID]) -> None:

@@ -13,6 +13,7 @@ from receiver import __version__
 from receiver.cli import terminal
 from receiver.cli.check_config import check_config
 from receiver.cli.healthcheck import healthcheck
+from receiver.cli.mcp import mcp
 from receiver.cli.questions import COMMANDS
 from receiver.cli.requeue import requeue
 from receiver.cli.serve import serve
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for _command in (serve, *COMMANDS, tail, requeue, check_config, healthcheck):
+for _command in (serve, *COMMANDS, tail, mcp, requeue, check_config, healthcheck):
     cli.add_command(_command)
 
 

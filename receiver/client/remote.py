@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from receiver.access import Given
-from receiver.client.server import Server
+from receiver.client.server import NoAnswerError, Server
+from receiver.errors import RetryableError
 from receiver.ports import ImportOutcome, ImportUnit, Outcome
 from receiver.signals import Signal
 
 _REQUEST_BYTES = 8 << 20
+_PATIENCE_S = 30.0
+_LONGEST_PAUSE_S = 2.0
+T = TypeVar("T")
 
 
 class RemoteAccess:
@@ -66,14 +71,35 @@ class RemoteAccess:
 
     async def flush(self, *, embeddings: bool = False) -> None:
         """Return when everything acknowledged before the call can be found."""
-        await self.ask("flush", {"embeddings": ["1" if embeddings else "0"]})
+        given = {"embeddings": ["1" if embeddings else "0"]}
+        await asyncio.to_thread(_patiently, lambda: self._server.ask("flush", given))
 
     async def close(self) -> None:
         """Do nothing: every call is a connection of its own."""
 
     def _posted(self, units: list[dict[str, str | None]]) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._server.post("/imports", {"units": units}))
+        body = {"units": units}
+        answer: dict[str, Any] = json.loads(_patiently(lambda: self._server.post("/imports", body)))
         return answer
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """Return what ``call`` returns, trying again while the receiver says that it cannot now.
+
+    It says so while its store opens after a start, and while its disk does not keep up. Threads: blocks.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    pause_s = 0.1
+    while True:
+        try:
+            return call()
+        except NoAnswerError:
+            raise
+        except RetryableError:
+            if time.monotonic() + pause_s > deadline:
+                raise
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 def _unit(signal: Signal, payload: bytes, key: bytes | None) -> dict[str, str | None]:

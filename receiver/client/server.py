@@ -20,6 +20,9 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "search": ("GET", "/search"),
     "traces": ("GET", "/traces"),
     "trace": ("GET", "/traces/{trace_id}"),
+    "outline": ("GET", "/traces/{trace_id}/outline"),
+    "compare": ("GET", "/compare"),
+    "investigate": ("GET", "/investigate"),
     "services": ("GET", "/services"),
     "logs": ("GET", "/logs"),
     "metrics": ("GET", "/metrics"),
@@ -69,7 +72,7 @@ class Server:
         method, path = PATHS[question]
         rest = {name: list(texts) for name, texts in given.items()}
         if "{" in path:
-            name = path[path.index("{") + 1 : -1]
+            name = path[path.index("{") + 1 : path.index("}")]
             path = path.replace(f"{{{name}}}", quote(rest.pop(name)[0], safe=""))
         if method == "POST" and question not in _IN_QUERY:
             return self.post(path, {name: texts[0] for name, texts in rest.items()})

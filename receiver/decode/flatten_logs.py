@@ -12,6 +12,7 @@ from receiver.decode.hot_attributes import LOG_ATTRIBUTES, hot_columns
 from receiver.decode.identifiers import span_ids, trace_ids
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import RecordColumns
+from receiver.decode.session_columns import gen_ai_flags, resource_sessions, session_ids
 from receiver.decode.texts import TextBuilder
 
 _TYPES = ("string", "bool", "int", "double", "array", "kvlist", "bytes")
@@ -47,6 +48,8 @@ def flatten_logs(
             "scope_id": placement.scope_ids,
             "text_id": texts.logs(logs, attributes, body, placement.service_names),
             **hot_columns(attributes, LOG_ATTRIBUTES),
+            "session_id": session_ids(attributes, resource_sessions(columns, nested)),
+            "is_gen_ai": gen_ai_flags(attributes, logs.field("event_name")),
         }
     )
 

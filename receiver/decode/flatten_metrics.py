@@ -11,6 +11,7 @@ from receiver.decode.dimensions import Dimensions, Placement, place
 from receiver.decode.identifiers import hexadecimal, trace_ids
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import POINT_KINDS, RecordColumns, parents, point_lists
+from receiver.decode.session_columns import resource_sessions, session_ids
 
 _TABLES = {
     "gauge": "metric_points",
@@ -36,13 +37,18 @@ def flatten_metrics(
         return {}
     descriptors = _descriptors(columns, place(columns, nested, dimensions), connection, nested)
     metric_ids = descriptors.column("metric_id")
+    sessions = resource_sessions(columns, nested)
     tables: dict[str, list[pa.Table]] = {}
     for kind in POINT_KINDS:
         lists = point_lists(metrics, kind)
         points = lists.flatten()
         if len(points):
-            ids = metric_ids.take(pa.array(parents(lists)))
-            rows = _points(kind, points, ids, connection, nested)
+            metric_of = pa.array(parents(lists))
+            attributes = AttributeLists(points.field("attributes"), connection, nested)
+            rows = _points(kind, points, metric_ids.take(metric_of), attributes, connection, nested)
+            if _TABLES[kind] == "metric_points":
+                of_resources = None if sessions is None else sessions.take(metric_of)
+                rows = rows.append_column("session_id", session_ids(attributes, of_resources))
             tables.setdefault(_TABLES[kind], []).append(rows)
     return {"metrics": descriptors, **{name: pa.concat_tables(parts) for name, parts in tables.items()}}
 
@@ -96,12 +102,13 @@ def _points(
     kind: str,
     points: pa.StructArray,
     metric_ids: pa.Array,
+    attributes: AttributeLists,
     connection: FlattenConnection,
     nested: NestedValues,
 ) -> pa.Table:
     columns = {
         "metric_id": metric_ids,
-        "attributes": AttributeLists(points.field("attributes"), connection, nested).json(),
+        "attributes": attributes.json(),
         "start_time_unix_nano": points.field("start_time_unix_nano"),
         "time_unix_nano": points.field("time_unix_nano"),
         "flags": points.field("flags"),

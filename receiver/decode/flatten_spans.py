@@ -10,6 +10,7 @@ from receiver.decode.hot_attributes import SPAN_ATTRIBUTES, hot_columns
 from receiver.decode.identifiers import hexadecimal, span_ids, trace_ids
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import RecordColumns
+from receiver.decode.session_columns import gen_ai_flags, resource_sessions, session_ids
 from receiver.decode.texts import TextBuilder
 
 
@@ -49,6 +50,8 @@ def flatten_spans(
             "scope_id": placement.scope_ids,
             "text_id": texts.spans(spans, attributes, events, placement.service_names),
             **hot_columns(attributes, SPAN_ATTRIBUTES),
+            "session_id": session_ids(attributes, resource_sessions(columns, nested)),
+            "is_gen_ai": gen_ai_flags(attributes, spans.field("name")),
         }
     )
 

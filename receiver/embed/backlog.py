@@ -80,6 +80,11 @@ class EmbeddingBacklog:
         return self._pending
 
     @property
+    def started(self) -> bool:
+        """Return True from :meth:`start` on."""
+        return self._task is not None
+
+    @property
     def set_aside(self) -> int:
         """Return how many of them are not tried again before the next start."""
         return len(self._set_aside)

@@ -1,24 +1,12 @@
-"""Plain values to OTLP protobuf: the one place where attributes become AnyValue messages."""
+"""Plain values to OTLP protobuf: the one place where drafts become requests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import (
-    AnyValue,
-    ArrayValue,
-    InstrumentationScope,
-    KeyValue,
-    KeyValueList,
-)
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
-
 from receiver.otlp.span import AttributeInput, SpanDraft
-
-_INT64 = range(-(2**63), 2**63)
-_DEEPEST = 64
+from receiver.otlp.span_fields import SpanFields, events, links, status
+from receiver.otlp.wire import RESOURCE_ATTRIBUTE, attributes, sized, utf8
 
 
 def encode_spans(
@@ -29,82 +17,56 @@ def encode_spans(
     scope_version: str = "",
 ) -> bytes:
     """Return an ``ExportTraceServiceRequest`` with the spans under one resource and one scope."""
-    request = ExportTraceServiceRequest(
-        resource_spans=[
-            ResourceSpans(
-                resource=Resource(attributes=key_values(resource)),
-                scope_spans=[
-                    ScopeSpans(
-                        scope=InstrumentationScope(name=valid_text(scope), version=valid_text(scope_version)),
-                        spans=[_span(span) for span in spans],
-                    )
-                ],
+    fields = SpanFields()
+    return encode_request(
+        [
+            (
+                attributes(RESOURCE_ATTRIBUTE, resource),
+                encode_scope(scope, scope_version),
+                b"".join([_span(fields, span) for span in spans]),
             )
         ]
     )
-    return request.SerializeToString()
 
 
-def key_values(attributes: Mapping[str, AttributeInput]) -> list[KeyValue]:
-    """Return attributes as OTLP writes them; those that are None are left out."""
-    return [
-        KeyValue(key=valid_text(key), value=any_value(value))
-        for key, value in attributes.items()
-        if value is not None
-    ]
+def encode_request(groups: Sequence[tuple[bytes, bytes, bytes]]) -> bytes:
+    """Return an ``ExportTraceServiceRequest`` of fields that are written already.
 
-
-def any_value(value: AttributeInput, *, depth: int = 0) -> AnyValue:
-    """Return a value as OTLP writes it: types are kept; what lies deeper than 64 levels becomes its text."""
-    if isinstance(value, str):
-        return AnyValue(string_value=valid_text(value))
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value) if value in _INT64 else AnyValue(string_value=str(value))
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, bytes):
-        return AnyValue(bytes_value=value)
-    if value is None:
-        return AnyValue()
-    if depth >= _DEEPEST:
-        return AnyValue(string_value=valid_text(str(value)))
-    if isinstance(value, Mapping):
-        pairs = [
-            KeyValue(key=valid_text(str(key)), value=any_value(each, depth=depth + 1))
-            for key, each in value.items()
+    Args:
+        groups: Of each resource its attributes, the scope, and the spans as fields of ScopeSpans.
+    """
+    return b"".join(
+        [
+            sized(b"\x0a", sized(b"\x0a", resource) + sized(b"\x12", sized(b"\x0a", scope) + spans))
+            for resource, scope, spans in groups
         ]
-        return AnyValue(kvlist_value=KeyValueList(values=pairs))
-    return AnyValue(array_value=ArrayValue(values=[any_value(each, depth=depth + 1) for each in value]))
+    )
+
+
+def encode_scope(name: str, version: str = "", pairs: Mapping[str, AttributeInput] | None = None) -> bytes:
+    """Return the content of an InstrumentationScope."""
+    return b"".join(
+        (
+            sized(b"\x0a", utf8(name)) if name else b"",
+            sized(b"\x12", utf8(version)) if version else b"",
+            attributes(b"\x1a", pairs or {}),
+        )
+    )
 
 
 def valid_text(text: str) -> str:
     """Return the text without lone surrogates, which JSON can say and UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
+    return utf8(text).decode()
 
 
-def _span(span: SpanDraft) -> Span:
-    return Span(
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        parent_span_id=span.parent_span_id,
-        name=valid_text(span.name),
-        kind=Span.SpanKind.ValueType(span.kind),
-        start_time_unix_nano=span.start_ns,
-        end_time_unix_nano=span.end_ns,
-        attributes=key_values(span.attributes),
-        events=[
-            Span.Event(name=valid_text(e.name), time_unix_nano=e.time_ns, attributes=key_values(e.attributes))
-            for e in span.events
-        ],
-        links=[
-            Span.Link(trace_id=each.trace_id, span_id=each.span_id, attributes=key_values(each.attributes))
-            for each in span.links
-        ],
-        status=Status(code=Status.StatusCode.ValueType(span.status), message=valid_text(span.status_message)),
+def _span(fields: SpanFields, span: SpanDraft) -> bytes:
+    return fields.span(
+        (span.trace_id, span.span_id, span.parent_span_id),
+        span.name,
+        span.kind,
+        (span.start_ns, span.end_ns),
+        fields.attributes(span.attributes)
+        + events(span.events)
+        + links(span.links)
+        + status(span.status, span.status_message),
     )

@@ -21,10 +21,13 @@ from receiver.questions import (
     SqlAnswer,
     TraceRecords,
     VectorBatch,
+    WindowFigures,
+    WindowQuestion,
 )
 from receiver.store import (
     read_counts,
     read_metrics,
+    read_operations,
     read_records,
     read_search,
     read_texts,
@@ -97,6 +100,10 @@ class DuckDbReader:
     async def metric_points(self, question: MetricQuestion) -> MetricAnswer:
         """Return the raw points of a metric."""
         return await self._pool.run(lambda cursor: read_metrics.metric_points(cursor, question))
+
+    async def window_figures(self, question: WindowQuestion) -> WindowFigures:
+        """Return what happened in a window of time and in its baseline, counted side by side."""
+        return await self._pool.run(lambda cursor: read_operations.window_figures(cursor, question))
 
     async def record_counts(self) -> RecordCounts:
         """Return exact counts."""

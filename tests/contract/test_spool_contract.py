@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -322,3 +323,29 @@ def test_a_closed_spool_refuses_and_closes_again(spool: Spool) -> None:
     spool.close()
     with pytest.raises(SpoolUnavailableError):
         spool.append([make_entry(2)])
+
+
+def test_import_keys_come_with_their_entry_and_stay(spool: Spool, open_spool: OpenSpool) -> None:
+    """Keys are known once their entry is on disk, after a restart, and when the request has left the queue."""
+    keys = [bytes([n]) * 16 for n in range(3)]
+    (first,) = spool.append([replace(make_entry(1), import_keys=keys[:2])])
+    assert spool.imported(keys) == set(keys[:2])
+    again = open_spool()
+    again.remove_through(first)
+    again.forget_keys(1 << 62)
+    assert again.imported(keys) == set(keys[:2])
+    assert again.imported([]) == set()
+
+
+def test_an_import_key_may_come_twice(spool: Spool) -> None:
+    """A second entry with the same key is stored like any other: who must not import twice asks first."""
+    for number in (1, 2):
+        spool.append([replace(make_entry(number), import_keys=[b"k" * 16])])
+    assert len(read_all(spool)) == 2
+
+
+def test_any_number_of_import_keys_can_be_asked_for(spool: Spool) -> None:
+    """A file of many thousand units is one question."""
+    keys = [n.to_bytes(16, "big") for n in range(10_000)]
+    spool.append([replace(make_entry(1), import_keys=keys[::2])])
+    assert spool.imported(keys) == set(keys[::2])

@@ -1,0 +1,216 @@
+"""Tools about services and traces: from lists to an outline, then one span, then log records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from fastmcp import FastMCP
+from fastmcp.exceptions import ToolError
+from fastmcp.tools import ToolResult
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from receiver.mcp.answers import Answers, schema
+from receiver.mcp.parameters import (
+    Attributes,
+    Limit,
+    Service,
+    Since,
+    SpanId,
+    Status,
+    Tokens,
+    TraceId,
+    Until,
+)
+
+READS = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+_SPANS_READ = 100_000
+_NARROWER = "narrow it by service, since, until, status or attributes, or take the next page"
+
+
+class TraceTools:
+    """Tools about services and traces. Threads: one event loop."""
+
+    def __init__(self, answers: Answers) -> None:
+        """Answer through ``answers``."""
+        self._answers = answers
+
+    def add_to(self, server: FastMCP) -> None:
+        """Add the tools to a server."""
+        add = server.tool
+        add(
+            self.list_services,
+            title="List services",
+            annotations=READS,
+            output_schema=schema({"services": "Name, exact counts of records, first and last time."}),
+        )
+        add(
+            self.find_traces,
+            title="Find traces",
+            annotations=READS,
+            output_schema=schema({"traces": "Newest first: id, root, service, time, duration_ms, errors."}),
+        )
+        add(
+            self.trace_outline,
+            title="Outline of a trace",
+            annotations=READS,
+            output_schema=schema({"trace_id": "The trace.", "span_count": "All of its spans."}),
+        )
+        add(
+            self.get_span,
+            title="One span in full",
+            annotations=READS,
+            output_schema=schema(
+                {"span": "All fields, events, links.", "logs": "Its log records.", "resource": "Its source."}
+            ),
+        )
+        add(
+            self.trace_logs,
+            title="Log records of a trace",
+            annotations=READS,
+            output_schema=schema({"logs": "Newest first."}),
+        )
+        add(
+            self.compare_traces,
+            title="Compare two traces",
+            annotations=READS,
+            output_schema=schema({}),
+        )
+
+    async def list_services(self, max_tokens: Tokens = None) -> ToolResult:
+        """List the services that sent anything, with exact counts. A good first call."""
+        return await self._answers.wrapped(
+            await self._answers.ask("services"),
+            max_tokens=max_tokens,
+            rest="run_sql over the table resources lists all service names",
+        )
+
+    async def find_traces(
+        self,
+        service: Service = None,
+        since: Since = None,
+        until: Until = None,
+        status: Status = None,
+        min_duration: Annotated[
+            str | None, Field(description="Only with a span that took at least this: 250ms, 1.5s.", max_length=50)
+        ] = None,
+        name: Annotated[str | None, Field(description="Only with a span of exactly this name.")] = None,
+        text: Annotated[str | None, Field(description="Only with this in a span's name.")] = None,
+        attributes: Attributes = None,
+        limit: Limit = 20,
+        max_tokens: Tokens = None,
+    ) -> ToolResult:
+        """List the traces with a span that passes all filters, newest first. Then: trace_outline."""
+        found = await self._answers.ask(
+            "traces",
+            service=service,
+            since=since,
+            until=until,
+            status=status,
+            min_duration=min_duration,
+            name=name,
+            text=text,
+            attribute=attributes,
+            limit=limit,
+        )
+        return await self._answers.wrapped(
+            found,
+            max_tokens=max_tokens,
+            rest=_NARROWER,
+            following=lambda shown: older(shown, "traces", limit),
+        )
+
+    async def trace_outline(self, trace_id: TraceId, max_tokens: Tokens = None) -> ToolResult:
+        """Show the shape of one trace: critical path, errors and the slowest spans. Then: get_span."""
+        return await self._answers.wrapped(
+            await self._answers.ask("outline", trace_id=trace_id),
+            max_tokens=max_tokens,
+            rest="get_span shows one span in full; run_sql over the table spans selects some",
+        )
+
+    async def get_span(self, trace_id: TraceId, span_id: SpanId, max_tokens: Tokens = None) -> ToolResult:
+        """Show one span in full: attributes, events, links, its log records and its resource."""
+        trace = await self._answers.ask("trace", trace_id=trace_id, limit=_SPANS_READ)
+        found = await asyncio.to_thread(_span_of, trace, span_id.lower())
+        if found is None:
+            raise ToolError(
+                f"the trace {trace['trace_id']} has no span {span_id.lower()}; trace_outline lists span ids"
+            )
+        return await self._answers.wrapped(
+            found,
+            max_tokens=max_tokens,
+            rest="a higher max_tokens, or run_sql with substr() of the attribute over the table spans",
+        )
+
+    async def trace_logs(
+        self,
+        trace_id: TraceId,
+        min_severity: Annotated[
+            int | None, Field(description="Least severity_number: 9 INFO, 13 WARN, 17 ERROR.", ge=1, le=24)
+        ] = None,
+        text: Annotated[str | None, Field(description="Only with this in the body, whatever the case.")] = None,
+        until: Until = None,
+        limit: Limit = 50,
+        max_tokens: Tokens = None,
+    ) -> ToolResult:
+        """List the log records of one trace, newest first."""
+        found = await self._answers.ask(
+            "logs", trace_id=trace_id, min_severity=min_severity, text=text, until=until, limit=limit
+        )
+        return await self._answers.wrapped(
+            found,
+            max_tokens=max_tokens,
+            rest="narrow it by min_severity or text, or take the next page",
+            following=lambda shown: older(shown, "logs", limit),
+        )
+
+    async def compare_traces(
+        self,
+        trace_id: TraceId,
+        other_trace_id: Annotated[str, Field(description="Id of the other trace.", min_length=1, max_length=1000)],
+        max_tokens: Tokens = None,
+    ) -> ToolResult:
+        """Compare two traces: what only one of them has, what became slower, what failed in one of them."""
+        return await self._answers.wrapped(
+            await self._answers.ask("compare", a=trace_id, b=other_trace_id),
+            max_tokens=max_tokens,
+            rest="trace_outline shows each of them",
+        )
+
+
+def older(shown: Any, of: str, limit: int) -> Mapping[str, Any] | None:
+    """Return the arguments for the records that are older than the last one shown; None at the end of a list."""
+    records = shown.get(of) if isinstance(shown, dict) else None
+    if not records:
+        return None
+    last = records[-1]
+    time = last.get("time") if isinstance(last, dict) else None
+    return {"until": time} if time and len(records) <= limit else None
+
+
+def _span_of(trace: Mapping[str, Any], span_id: str) -> dict[str, Any] | None:
+    """Return a span of a trace without its children, with its log records and its resource and scope."""
+    for span in _spans(trace["roots"]):
+        if span["span_id"] == span_id:
+            shown = {name: value for name, value in span.items() if name not in {"children", "logs"}}
+            shown["children"] = [child["span_id"] for child in span.get("children", ())]
+            return {
+                "span": shown,
+                "logs": span.get("logs", []),
+                "resource": trace["resources"].get(span.get("resource_id")),
+                "scope": trace["scopes"].get(span.get("scope_id")),
+            }
+    return None
+
+
+def _spans(roots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield every span of a tree; iterative, as a tree may be deep."""
+    waiting = list(roots)
+    while waiting:
+        span = waiting.pop()
+        yield span
+        waiting += span.get("children", ())

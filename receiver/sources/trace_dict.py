@@ -1,0 +1,229 @@
+"""Trace dicts as Python code writes them by hand, OTLP-JSON dicts and SDK spans: each becomes units.
+
+A trace dict has ``trace_id`` and ``spans``; docs/python.md lists the names and forms that a span may have. One
+trace is one unit: the same trace again is a duplicate, a trace with its id and other content is stored besides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+import xxhash
+
+from receiver.errors import InvalidTraceError, PermanentError
+from receiver.otlp.encode import encode_request, encode_scope
+from receiver.otlp.span_fields import SpanFields
+from receiver.otlp.wire import RESOURCE_ATTRIBUTE, attributes
+from receiver.ports import ImportUnit
+from receiver.signals import Signal
+from receiver.sources.source import unit_key
+from receiver.sources.trace_dict_fields import at, first_of, shown
+from receiver.sources.trace_dict_fields import attributes as attributes_of
+from receiver.sources.trace_dict_fields import trace_id as trace_id_bytes
+from receiver.sources.trace_dict_otlp import checked_request, first_start_ns, with_system_id
+from receiver.sources.trace_dict_sdk import SdkSpan, is_sdk_span
+from receiver.sources.trace_dict_span import DictSpan, DictSpans
+
+SCOPE = "otlp-receiver/python"
+"""Instrumentation scope of spans that were made of trace dicts."""
+TRACE_ID = "otlp_receiver.trace_id"
+"""Attribute with the trace id as it was given, where it is not 32 lower-case hex digits."""
+SYSTEM_ID = "system_id"
+"""Resource attribute: which system a trace comes from."""
+UNKNOWN = "unknown"
+
+ReadOtlp = Callable[[bytes], bytes]
+"""Turns an OTLP/JSON request into protobuf; raises a PermanentError for what is none."""
+
+_HOUR_NS = 3_600_000_000_000
+_SERVICE = ("service.name", "service_name", "serviceName")
+_REMEMBERED = 10_000
+
+
+class TraceDicts:
+    """Turns traces into units. Threads: one at a time; blocks for the CPU only."""
+
+    def __init__(self, *, read_otlp: ReadOtlp | None = None, system_id: str | None = None) -> None:
+        """Remember nothing yet.
+
+        Args:
+            read_otlp: Reads OTLP-JSON dicts; None: they are refused.
+            system_id: Of every trace that names none itself; None, "" or "unknown": found by the service's name.
+        """
+        self._fields = SpanFields()
+        self._spans = DictSpans(self._fields)
+        self._read_otlp = read_otlp
+        self._system_id = known_system(system_id)
+        self._scope = encode_scope(SCOPE)
+        self._resources: dict[tuple[str | None, str], bytes] = {}
+
+    def units(self, trace: Any, *, now_ns: int | None = None) -> list[ImportUnit]:
+        """Return the units of one trace: its key is that of its content, whenever it is handed in.
+
+        Args:
+            trace: A trace dict, an OTLP-JSON dict, or an SDK's ``ReadableSpan``.
+            now_ns: What stands where a time is missing; the present if None.
+
+        Raises:
+            InvalidTraceError: It is no trace, and nothing of it may be stored; says what is wrong and where.
+        """
+        now = time.time_ns() if now_ns is None else now_ns
+        try:
+            if isinstance(trace, Mapping):
+                if "resourceSpans" in trace or "resource_spans" in trace:
+                    return [self._of_otlp(trace)]
+                return [self._of_dict(trace, now)]
+            if is_sdk_span(trace):
+                return [self._of_sdk(trace, now)]
+        except RecursionError:
+            raise InvalidTraceError("the trace is nested too deep") from None
+        raise InvalidTraceError(f"{shown(trace)} is not a trace", hint="hand in a dict with trace_id and spans")
+
+    def _of_dict(self, trace: Mapping[str, Any], now_ns: int) -> ImportUnit:
+        given = first_of(trace, ("trace_id", "traceId"))
+        if given is None or given == "":
+            raise InvalidTraceError("trace_data missing required field: trace_id")
+        spans = trace.get("spans")
+        if spans is None:
+            raise InvalidTraceError("trace_data missing required field: spans")
+        if not isinstance(spans, list | tuple):
+            raise InvalidTraceError(f"spans: {shown(spans)} is not a list")
+        if not spans:
+            raise InvalidTraceError("spans: the list is empty, so there is nothing to store")
+        trace_id, original = at("trace_id", trace_id_bytes, given)
+        self._spans.begin(trace_id, {} if original is None else {TRACE_ID: original}, now_ns)
+        read = [self._read(number, span) for number, span in enumerate(spans)]
+        payload = self._payload(trace, read)
+        digest = xxhash.xxh3_128_hexdigest(payload)
+        hour = str(read[0].start_ns // _HOUR_NS)
+        if any(span.undated for span in read):  # its key must not depend on when it is handed in
+            self._spans.begin(trace_id, {} if original is None else {TRACE_ID: original}, 0)
+            again = [self._read(number, span) for number, span in enumerate(spans)]
+            digest = xxhash.xxh3_128_hexdigest(self._payload(trace, again))
+            hour = str(again[0].start_ns // _HOUR_NS)
+        return ImportUnit(unit_key(hour, digest), Signal.TRACES, payload)
+
+    def _read(self, number: int, span: Any) -> DictSpan:
+        try:
+            if isinstance(span, Mapping):
+                return self._spans.read(number, span)
+            if is_sdk_span(span):
+                return self._sdk(span, self._spans.now_ns).as_dict_span()
+        except InvalidTraceError as error:
+            raise InvalidTraceError(f"spans[{number}].{error.message}", hint=error.hint) from None
+        raise InvalidTraceError(f"spans[{number}]: {shown(span)} is not a span")
+
+    def _payload(self, trace: Mapping[str, Any], spans: list[DictSpan]) -> bytes:
+        """Return the request, the spans grouped by their resources in the order of the dict."""
+        shared = at("resource", _resource, trace.get("resource"))
+        named = first_of(trace, _SERVICE)
+        service = named if isinstance(named, str) and named else _service_of(shared)
+        service = service or next((span.service for span in spans if span.service), None)
+        given = known_system(trace.get(SYSTEM_ID)) or self._system_id
+        system = given or known_system(shared.get(SYSTEM_ID)) or system_of(service) or UNKNOWN
+        fallback = service or given
+        if not shared and all(span.resource is None and span.service in (None, fallback) for span in spans):
+            written = b"".join([span.written for span in spans])
+            return encode_request([(self._known_resource(fallback, system), self._scope, written)])
+        groups: dict[tuple[bytes, bytes], list[bytes]] = {}
+        for span in spans:
+            pairs = {**shared, **(span.resource or {})}
+            name = span.service or _service_of(pairs) or fallback
+            if name:
+                pairs["service.name"] = name
+            pairs.setdefault(SYSTEM_ID, system)
+            resource = attributes(RESOURCE_ATTRIBUTE, pairs)
+            groups.setdefault((resource, span.scope or self._scope), []).append(span.written)
+        return encode_request([(*where, b"".join(written)) for where, written in groups.items()])
+
+    def _known_resource(self, service: str | None, system: str) -> bytes:
+        found = self._resources.get((service, system))
+        if found is None:
+            if len(self._resources) >= _REMEMBERED:
+                self._resources.clear()
+            found = attributes(RESOURCE_ATTRIBUTE, {"service.name": service, SYSTEM_ID: system})
+            self._resources[service, system] = found
+        return found
+
+    def _sdk(self, span: Any, now_ns: int) -> SdkSpan:
+        return SdkSpan.of(span, self._fields, now_ns)
+
+    def _of_sdk(self, span: Any, now_ns: int) -> ImportUnit:
+        read = self._sdk(span, now_ns)
+        pairs = dict(read.resource)
+        service = _service_of(pairs)
+        system = self._system_id or system_of(service) or UNKNOWN
+        if service is None and self._system_id:
+            pairs["service.name"] = self._system_id
+        pairs.setdefault(SYSTEM_ID, system)
+        payload = encode_request([(attributes(RESOURCE_ATTRIBUTE, pairs), read.scope, read.written)])
+        hour = str(read.start_ns // _HOUR_NS)
+        return ImportUnit(
+            unit_key(hour, xxhash.xxh3_128_hexdigest(payload)), Signal.TRACES, payload
+        )
+
+    def _of_otlp(self, trace: Mapping[str, Any]) -> ImportUnit:
+        if self._read_otlp is None:
+            raise InvalidTraceError("resourceSpans: OTLP-JSON is not read here")
+        request = with_system_id(trace, self._system_id, system_of)
+        try:
+            body = orjson.dumps(request)
+        except (TypeError, orjson.JSONEncodeError) as error:
+            raise InvalidTraceError(f"it cannot be written as JSON: {error}") from None
+        try:
+            payload = self._read_otlp(body)
+        except InvalidTraceError:
+            raise
+        except PermanentError as error:
+            raise InvalidTraceError(error.message, hint=error.hint) from None
+        parsed = checked_request(payload)
+        hour = str(first_start_ns(parsed) // _HOUR_NS)
+        return ImportUnit(
+            unit_key(hour, xxhash.xxh3_128_hexdigest(payload)), Signal.TRACES, payload
+        )
+
+
+def trace_units(
+    trace: Any, *, system_id: str | None = None, read_otlp: ReadOtlp | None = None
+) -> list[ImportUnit]:
+    """Return the units of one trace; for many, keep a :class:`TraceDicts`.
+
+    Raises:
+        InvalidTraceError: It is no trace; says what is wrong and where.
+    """
+    return TraceDicts(read_otlp=read_otlp, system_id=system_id).units(trace)
+
+
+def system_of(service: str | None) -> str | None:
+    """Return the system that a service's name tells: claude, qwen, or else the name itself."""
+    if not service:
+        return None
+    lowered = service.lower()
+    for name in ("claude", "qwen"):
+        if name in lowered:
+            return name
+    return service
+
+
+def known_system(value: Any) -> str | None:
+    """Return the system id, or None for what says that it is not known."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise InvalidTraceError(f"system_id: {shown(value)} is not a text")
+    return None if value == UNKNOWN else value
+
+
+def _service_of(pairs: Mapping[str, Any]) -> str | None:
+    name = pairs.get("service.name")
+    return name if isinstance(name, str) and name else None
+
+
+def _resource(value: Any) -> dict[str, Any]:
+    """Return a resource's attributes, given under ``attributes`` or directly."""
+    if isinstance(value, Mapping) and isinstance(value.get("attributes"), Mapping | list):
+        value = value["attributes"]
+    return dict(attributes_of(value))
