@@ -514,12 +514,12 @@ class WindowFigures:
 
     operations: Sequence[OperationPair]
     failures: Sequence[FailureGroup]
-    """Of spans; at least one in the window."""
+    """Of spans."""
     origins: Sequence[FailureOrigin]
     failed_traces: int
     """Traces of the window with a failed span that were looked through for ``origins``."""
     messages: Sequence[FailureGroup]
-    """Of log records at error level; at least one in the window."""
+    """Of log records at error level."""
     resources: Sequence[ResourceWindow]
     models: Sequence[ModelPair]
     truncated: bool

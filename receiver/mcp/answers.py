@@ -131,7 +131,10 @@ def schema(properties: Mapping[str, str], *, envelope: Envelope = "data") -> dic
         "properties": {
             "notice": {"type": "string", "description": "What the content is."},
             envelope: content if envelope == "data" else {},
-            "cut": {"type": "object", "description": "What was left out, and how to get it; absent if nothing."},
+            "cut": {
+                "type": "object",
+                "description": "What was left out, and how to get it; absent if nothing.",
+            },
             "next": {"type": "object", "description": "Arguments for the next page, or the next tool."},
         },
         "required": ["notice", envelope],
@@ -140,7 +143,7 @@ def schema(properties: Mapping[str, str], *, envelope: Envelope = "data") -> dic
 
 
 @contextmanager
-def said(kind: type[ToolError] | type[ResourceError] = ToolError) -> Iterator[None]:
+def said(kind: type[ToolError | ResourceError] = ToolError) -> Iterator[None]:
     """Turn an error that was raised on purpose into its message and hint for the agent.
 
     Raises:

@@ -138,7 +138,11 @@ def _shaped(value: Any, caps: _Caps, tally: _Tally, path: str, depth: int) -> An
         return value
     if isinstance(value, int):
         tally.spend(1)
-        return value if -_LARGEST_INTEGER <= value < _LARGEST_INTEGER else _text(_digits(value), caps.text, tally)
+        return (
+            value
+            if -_LARGEST_INTEGER <= value < _LARGEST_INTEGER
+            else _text(_digits(value), caps.text, tally)
+        )
     if isinstance(value, float):
         tally.spend(3)
         return value if math.isfinite(value) else str(value)

@@ -10,7 +10,8 @@ from fastmcp.tools import ToolResult
 from pydantic import Field
 
 from receiver.mcp.answers import Answers, schema
-from receiver.mcp.parameters import Attributes, Limit, Service, Since, Tokens, Until, limit as limited
+from receiver.mcp.parameters import Attributes, Service, Since, Tokens, Until
+from receiver.mcp.parameters import limit as limited
 from receiver.mcp.trace_tools import READS, older
 
 _Aggregation = Literal["last", "avg", "min", "max", "sum", "rate", "count", "p50", "p90", "p95", "p99"]
@@ -63,12 +64,17 @@ class InvestigationTools:
 
     async def query_metric(
         self,
-        name: Annotated[str | None, Field(description="Of the metric; without it metrics are listed.")] = None,
+        *,
+        name: Annotated[
+            str | None, Field(description="Of the metric; without it metrics are listed.")
+        ] = None,
         service: Service = None,
         since: Since = None,
         until: Until = None,
         attributes: Attributes = None,
-        step: Annotated[float | None, Field(description="Seconds per point.", ge=0.001, le=31_622_400)] = None,
+        step: Annotated[
+            float | None, Field(description="Seconds per point.", ge=0.001, le=31_622_400)
+        ] = None,
         aggregation: Annotated[_Aggregation | None, Field(description="Which figure becomes value.")] = None,
         text: Annotated[str | None, Field(description="For the list: in name or description.")] = None,
         max_tokens: Tokens = None,
@@ -100,6 +106,7 @@ class InvestigationTools:
 
     async def list_sessions(
         self,
+        *,
         service: Service = None,
         since: Since = None,
         until: Until = None,
@@ -129,6 +136,7 @@ class InvestigationTools:
 
     async def investigate(
         self,
+        *,
         service: Service = None,
         since: Since = None,
         until: Until = None,
@@ -143,9 +151,8 @@ class InvestigationTools:
 
     async def run_sql(
         self,
-        query: Annotated[
-            str, Field(description="One SELECT (DuckDB SQL).", min_length=1, max_length=20_000)
-        ],
+        *,
+        query: Annotated[str, Field(description="One SELECT (DuckDB SQL).", min_length=1, max_length=20_000)],
         limit: Annotated[int, Field(description="Most rows, 1 to 1000.", ge=1, le=1000)] = 100,
         max_tokens: Tokens = None,
     ) -> ToolResult:

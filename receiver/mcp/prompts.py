@@ -79,5 +79,6 @@ def compare_two_runs(
         f"Explain how the run {second!r} differs from {first!r}.\n"
         f"1. compare_traces({first!r}, {second!r}).\n"
         "2. get_span on both sides for the differences that matter; trace_logs where a step failed.\n"
-        "Report what only one of them did, what became slower or failed, and the most likely reason.\n" + _DATA
+        "Report what only one of them did, what became slower or failed, and the most likely reason.\n"
+        + _DATA
     )

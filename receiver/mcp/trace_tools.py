@@ -91,12 +91,14 @@ class TraceTools:
 
     async def find_traces(
         self,
+        *,
         service: Service = None,
         since: Since = None,
         until: Until = None,
         status: Status = None,
         min_duration: Annotated[
-            str | None, Field(description="Only with a span that took at least this: 250ms, 1.5s.", max_length=50)
+            str | None,
+            Field(description="Only with a span that took at least this: 250ms, 1.5s.", max_length=50),
         ] = None,
         name: Annotated[str | None, Field(description="Only with a span of exactly this name.")] = None,
         text: Annotated[str | None, Field(description="Only with this in a span's name.")] = None,
@@ -148,11 +150,14 @@ class TraceTools:
 
     async def trace_logs(
         self,
+        *,
         trace_id: TraceId,
         min_severity: Annotated[
             int | None, Field(description="Least severity_number: 9 INFO, 13 WARN, 17 ERROR.", ge=1, le=24)
         ] = None,
-        text: Annotated[str | None, Field(description="Only with this in the body, whatever the case.")] = None,
+        text: Annotated[
+            str | None, Field(description="Only with this in the body, whatever the case.")
+        ] = None,
         until: Until = None,
         limit: Limit = 50,
         max_tokens: Tokens = None,
@@ -171,7 +176,9 @@ class TraceTools:
     async def compare_traces(
         self,
         trace_id: TraceId,
-        other_trace_id: Annotated[str, Field(description="Id of the other trace.", min_length=1, max_length=1000)],
+        other_trace_id: Annotated[
+            str, Field(description="Id of the other trace.", min_length=1, max_length=1000)
+        ],
         max_tokens: Tokens = None,
     ) -> ToolResult:
         """Compare two traces: what only one of them has, what became slower, what failed in one of them."""

@@ -29,15 +29,17 @@ def encode_spans(
     )
 
 
-def encode_request(groups: Sequence[tuple[bytes, bytes, bytes]]) -> bytes:
+def encode_request(groups: Sequence[tuple[bytes, bytes, bytes]], *, schema_url: str = "") -> bytes:
     """Return an ``ExportTraceServiceRequest`` of fields that are written already.
 
     Args:
         groups: Of each resource its attributes, the scope, and the spans as fields of ScopeSpans.
+        schema_url: Of the resources.
     """
+    schema = sized(b"\x1a", utf8(schema_url)) if schema_url else b""
     return b"".join(
         [
-            sized(b"\x0a", sized(b"\x0a", resource) + sized(b"\x12", sized(b"\x0a", scope) + spans))
+            sized(b"\x0a", sized(b"\x0a", resource) + sized(b"\x12", sized(b"\x0a", scope) + spans) + schema)
             for resource, scope, spans in groups
         ]
     )

@@ -34,6 +34,7 @@ def read_event(record: AgentRecord, event: str, context: Context) -> Statement |
             ids=_request_ids(record),
             model=text(attributes, "model"),
             error=text(attributes, "error", "status_code") or "the request failed",
+            of_request=True,
         )
     if event == "tool_result":
         return _tool_call(record, context)

@@ -37,7 +37,11 @@ def read_event(record: AgentRecord, event: str, context: Context) -> Statement |
         )
     if event in {"sse_event", "api_request", "websocket_request"} and error:
         return FaultStatement(
-            context=context, time_ns=record.time_ns, model=text(attributes, "model", "slug"), error=error
+            context=context,
+            time_ns=record.time_ns,
+            model=text(attributes, "model", "slug"),
+            error=error,
+            of_request=True,
         )
     if event == "tool_result":
         success = truth(attributes, "success")

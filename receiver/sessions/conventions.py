@@ -109,7 +109,8 @@ def read_call(
 
 def usage(attributes: Attributes) -> Tokens | None:
     """Return the tokens of a call; None where nothing is said about them."""
-    sent, output = whole(attributes, *_INPUT), whole(attributes, *_OUTPUT)
+    sent = whole(attributes, *_INPUT, "input_tokens")
+    output = whole(attributes, *_OUTPUT, "output_tokens")
     if sent is None and output is None:
         return None
     return split_input(

@@ -57,6 +57,7 @@ def read_event(
             ids=(response_id,) if response_id else (),
             model=text(attributes, "model"),
             error=text(attributes, "error_message", "error", "error_type", "status_code") or "the request failed",
+            of_request=True,
         )
     if event == "tool_call":
         success = truth(attributes, "success")

@@ -95,6 +95,8 @@ class FaultStatement:
     ids: tuple[str, ...] = ()
     model: str = ""
     error: str = ""
+    of_request: bool = False
+    """A try of a model call; it may belong to one that several tries made."""
 
 
 Statement = CallStatement | PromptStatement | FaultStatement

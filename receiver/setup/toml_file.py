@@ -86,7 +86,15 @@ def _change(document: tomlkit.TOMLDocument, change: Change, *, inline: bool) -> 
                 hint="nothing was written; mend it first",
             )
         table = inner
-    table[change.path[-1]] = _item(change.new, inline=inline)
+    name, present = change.path[-1], table.get(change.path[-1])
+    if inline or not isinstance(change.new, Mapping) or not isinstance(present, MutableMapping):
+        table[name] = _item(change.new, inline=inline)
+        return
+    for key in [key for key in present if key not in change.new]:
+        del present[key]
+    for key, value in change.new.items():  # one by one: comments of what stays stay
+        if key not in present or not same(present[key], value):
+            present[key] = _item(value, inline=True)
 
 
 def _item(value: Any, *, inline: bool) -> Item:

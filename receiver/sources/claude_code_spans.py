@@ -88,6 +88,11 @@ class Tool:
     parent_span_id: bytes
     prompt_id: str
 
+    @property
+    def span_id(self) -> bytes:
+        """Return the id of its span, unless it started a subagent with an id of its own."""
+        return span_id_of(AGENT, "tool", self.identity)
+
 
 def session_unit(record: Record, *, forked_from: str = "") -> ImportUnit:
     """Return the root of a session's trace: zero long, because a session may always go on."""
@@ -118,11 +123,11 @@ def turn_unit(turn: Turn) -> ImportUnit:
     prompt = turn.prompt
     agent = _agent_name(prompt)
     attributes: dict[str, AttributeInput] = {
-        **_common(prompt, "turn"),
+        **_common(prompt, "agent" if prompt.sidechain else "turn"),
         "gen_ai.operation.name": "invoke_agent",
         "gen_ai.provider.name": "anthropic",
         "gen_ai.agent.name": agent,
-        "gen_ai.agent.id": prompt.agent or None,
+        "agent_id": prompt.agent or None,
         "prompt.id": prompt.text("promptId") or None,
         "prompt.source": prompt.text("promptSource") or None,
         "permission_mode": prompt.text("permissionMode") or None,
@@ -160,7 +165,7 @@ def call_unit(call: Call) -> ImportUnit:
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "anthropic",
         "gen_ai.agent.name": _agent_name(first),
-        "gen_ai.agent.id": first.agent or None,
+        "agent_id": first.agent or None,
         "gen_ai.request.model": model or None,
         "gen_ai.response.model": model or None,
         "gen_ai.response.id": _text(message, "id") or None,
@@ -209,7 +214,7 @@ def tool_unit(tool: Tool, result: Record | None, block: Mapping[str, Any], *, en
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.provider.name": "anthropic",
         "gen_ai.agent.name": _agent_name(tool.record),
-        "gen_ai.agent.id": tool.record.agent or None,
+        "agent_id": tool.record.agent or None,
         "gen_ai.tool.name": tool.name or None,
         "gen_ai.tool.call.id": tool.identity,
         "prompt.id": tool.prompt_id or None,
@@ -235,7 +240,7 @@ def tool_unit(tool: Tool, result: Record | None, block: Mapping[str, Any], *, en
     span = SpanDraft(
         trace_id=trace_id_of(AGENT, tool.record.session),
         # A subagent's own file knows its id only: the span that started it is found by that.
-        span_id=agent_span_id(agent) if spawned else span_id_of(AGENT, "tool", tool.identity),
+        span_id=agent_span_id(agent) if spawned else tool.span_id,
         parent_span_id=tool.parent_span_id,
         name=f"execute_tool {tool.name}" if tool.name else "execute_tool",
         start_ns=tool.start_ns,

@@ -100,7 +100,6 @@ class SessionTrace:
         """Return a turn that is complete."""
         attributes: dict[str, AttributeInput] = {
             "gen_ai.operation.name": "invoke_agent",
-            "gen_ai.agent.name": turn.agent or self.agent,
             "prompt.id": turn.prompt_id or None,
             **turn.attributes,
         }
@@ -113,6 +112,7 @@ class SessionTrace:
             start_ns=turn.start_ns,
             end_ns=turn.end_ns,
             attributes=attributes,
+            agent=turn.agent,
             error=turn.error,
             error_type=turn.error_type,
             events=turn.events,
@@ -140,6 +140,7 @@ class SessionTrace:
         return self._unit(
             ("call", identity),
             *_parent(turn),
+            agent=turn.agent if turn else "",
             name=f"chat {model}".rstrip(),
             kind=SpanKind.CLIENT,
             start_ns=start_ns,
@@ -171,6 +172,7 @@ class SessionTrace:
         return self._unit(
             ("tool", identity),
             *_parent(turn),
+            agent=turn.agent if turn else "",
             name=f"execute_tool {tool_name}".rstrip(),
             start_ns=start_ns,
             end_ns=end_ns,
@@ -191,6 +193,7 @@ class SessionTrace:
         end_ns: int,
         attributes: Mapping[str, AttributeInput],
         kind: SpanKind = SpanKind.INTERNAL,
+        agent: str = "",
         error: str = "",
         error_type: str = "",
         events: list[EventDraft] | None = None,
@@ -198,6 +201,7 @@ class SessionTrace:
         said: dict[str, AttributeInput] = {
             "session.id": self.session_id,
             "gen_ai.conversation.id": self.session_id,
+            "gen_ai.agent.name": agent or self.agent,
             "otlp_receiver.source.format": self._format,
             "otlp_receiver.source.kind": identity[0],
             **attributes,

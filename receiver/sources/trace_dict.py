@@ -7,7 +7,7 @@ trace is one unit: the same trace again is a duplicate, a trace with its id and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,11 +21,10 @@ from receiver.ports import ImportUnit
 from receiver.signals import Signal
 from receiver.sources.source import unit_key
 from receiver.sources.trace_dict_fields import at, first_of, shown
-from receiver.sources.trace_dict_fields import attributes as attributes_of
 from receiver.sources.trace_dict_fields import trace_id as trace_id_bytes
-from receiver.sources.trace_dict_otlp import checked_request, first_start_ns, with_system_id
+from receiver.sources.trace_dict_otlp import checked_request, with_system_id
 from receiver.sources.trace_dict_sdk import SdkSpan, is_sdk_span
-from receiver.sources.trace_dict_span import DictSpan, DictSpans
+from receiver.sources.trace_dict_span import SERVICE, DictSpan, DictSpans, resource_attributes
 
 SCOPE = "otlp-receiver/python"
 """Instrumentation scope of spans that were made of trace dicts."""
@@ -39,7 +38,6 @@ ReadOtlp = Callable[[bytes], bytes]
 """Turns an OTLP/JSON request into protobuf; raises a PermanentError for what is none."""
 
 _HOUR_NS = 3_600_000_000_000
-_SERVICE = ("service.name", "service_name", "serviceName")
 _REMEMBERED = 10_000
 
 
@@ -80,7 +78,9 @@ class TraceDicts:
                 return [self._of_sdk(trace, now)]
         except RecursionError:
             raise InvalidTraceError("the trace is nested too deep") from None
-        raise InvalidTraceError(f"{shown(trace)} is not a trace", hint="hand in a dict with trace_id and spans")
+        raise InvalidTraceError(
+            f"{shown(trace)} is not a trace", hint="hand in a dict with trace_id and spans"
+        )
 
     def _of_dict(self, trace: Mapping[str, Any], now_ns: int) -> ImportUnit:
         given = first_of(trace, ("trace_id", "traceId"))
@@ -94,32 +94,35 @@ class TraceDicts:
         if not spans:
             raise InvalidTraceError("spans: the list is empty, so there is nothing to store")
         trace_id, original = at("trace_id", trace_id_bytes, given)
-        self._spans.begin(trace_id, {} if original is None else {TRACE_ID: original}, now_ns)
+        marks = {} if original is None else {TRACE_ID: original}
+        start, undated, payload = self._written(trace, spans, (trace_id, marks, now_ns))
+        if not undated:
+            return _unit(start, payload, payload)
+        # its key must not depend on when it is handed in
+        start, _, content = self._written(trace, spans, (trace_id, marks, 0))
+        return _unit(start, content, payload)
+
+    def _written(
+        self, trace: Mapping[str, Any], spans: Sequence[Any], of: tuple[bytes, dict[str, str], int]
+    ) -> tuple[int, bool, bytes]:
+        self._spans.begin(*of)
         read = [self._read(number, span) for number, span in enumerate(spans)]
-        payload = self._payload(trace, read)
-        digest = xxhash.xxh3_128_hexdigest(payload)
-        hour = str(read[0].start_ns // _HOUR_NS)
-        if any(span.undated for span in read):  # its key must not depend on when it is handed in
-            self._spans.begin(trace_id, {} if original is None else {TRACE_ID: original}, 0)
-            again = [self._read(number, span) for number, span in enumerate(spans)]
-            digest = xxhash.xxh3_128_hexdigest(self._payload(trace, again))
-            hour = str(again[0].start_ns // _HOUR_NS)
-        return ImportUnit(unit_key(hour, digest), Signal.TRACES, payload)
+        return read[0].start_ns, any(span.undated for span in read), self._payload(trace, read)
 
     def _read(self, number: int, span: Any) -> DictSpan:
         try:
             if isinstance(span, Mapping):
                 return self._spans.read(number, span)
             if is_sdk_span(span):
-                return self._sdk(span, self._spans.now_ns).as_dict_span()
+                return _in_a_dict(SdkSpan.of(span, self._fields, self._spans.now_ns))
         except InvalidTraceError as error:
             raise InvalidTraceError(f"spans[{number}].{error.message}", hint=error.hint) from None
         raise InvalidTraceError(f"spans[{number}]: {shown(span)} is not a span")
 
     def _payload(self, trace: Mapping[str, Any], spans: list[DictSpan]) -> bytes:
         """Return the request, the spans grouped by their resources in the order of the dict."""
-        shared = at("resource", _resource, trace.get("resource"))
-        named = first_of(trace, _SERVICE)
+        shared = at("resource", resource_attributes, trace.get("resource"))
+        named = first_of(trace, SERVICE)
         service = named if isinstance(named, str) and named else _service_of(shared)
         service = service or next((span.service for span in spans if span.service), None)
         given = known_system(trace.get(SYSTEM_ID)) or self._system_id
@@ -148,22 +151,20 @@ class TraceDicts:
             self._resources[service, system] = found
         return found
 
-    def _sdk(self, span: Any, now_ns: int) -> SdkSpan:
-        return SdkSpan.of(span, self._fields, now_ns)
-
     def _of_sdk(self, span: Any, now_ns: int) -> ImportUnit:
-        read = self._sdk(span, now_ns)
+        read = SdkSpan.of(span, self._fields, now_ns)
         pairs = dict(read.resource)
         service = _service_of(pairs)
-        system = self._system_id or system_of(service) or UNKNOWN
         if service is None and self._system_id:
             pairs["service.name"] = self._system_id
-        pairs.setdefault(SYSTEM_ID, system)
-        payload = encode_request([(attributes(RESOURCE_ATTRIBUTE, pairs), read.scope, read.written)])
-        hour = str(read.start_ns // _HOUR_NS)
-        return ImportUnit(
-            unit_key(hour, xxhash.xxh3_128_hexdigest(payload)), Signal.TRACES, payload
-        )
+        pairs.setdefault(SYSTEM_ID, self._system_id or system_of(service) or UNKNOWN)
+        try:
+            resource = attributes(RESOURCE_ATTRIBUTE, pairs)
+        except TypeError as error:
+            raise InvalidTraceError(f"resource: {error}") from None
+        payload = encode_request([(resource, read.scope, read.written)], schema_url=read.resource_schema_url)
+        known = SdkSpan.of(span, self._fields, 0).written if read.undated else payload
+        return _unit(0 if read.undated else read.start_ns, known, payload)
 
     def _of_otlp(self, trace: Mapping[str, Any]) -> ImportUnit:
         if self._read_otlp is None:
@@ -179,11 +180,19 @@ class TraceDicts:
             raise
         except PermanentError as error:
             raise InvalidTraceError(error.message, hint=error.hint) from None
-        parsed = checked_request(payload)
-        hour = str(first_start_ns(parsed) // _HOUR_NS)
-        return ImportUnit(
-            unit_key(hour, xxhash.xxh3_128_hexdigest(payload)), Signal.TRACES, payload
-        )
+        return _unit(checked_request(payload), payload, payload)
+
+
+def _unit(start_ns: int, content: bytes, payload: bytes) -> ImportUnit:
+    """Return a unit whose key is that of its content, beside those of the same hour."""
+    key = unit_key(str(start_ns // _HOUR_NS), xxhash.xxh3_128_hexdigest(content))
+    return ImportUnit(key, Signal.TRACES, payload)
+
+
+def _in_a_dict(span: SdkSpan) -> DictSpan:
+    return DictSpan(
+        span.written, span.start_ns, _service_of(span.resource), span.resource, span.scope, span.undated
+    )
 
 
 def trace_units(
@@ -220,10 +229,3 @@ def known_system(value: Any) -> str | None:
 def _service_of(pairs: Mapping[str, Any]) -> str | None:
     name = pairs.get("service.name")
     return name if isinstance(name, str) and name else None
-
-
-def _resource(value: Any) -> dict[str, Any]:
-    """Return a resource's attributes, given under ``attributes`` or directly."""
-    if isinstance(value, Mapping) and isinstance(value.get("attributes"), Mapping | list):
-        value = value["attributes"]
-    return dict(attributes_of(value))

@@ -114,7 +114,9 @@ def kind(value: Any) -> int:
             return _KINDS[name]
         if name in {"0", "1", "2", "3", "4", "5"}:
             return int(name)
-    raise InvalidTraceError(f"{shown(value)} is not a kind", hint=f"kinds are: {', '.join(_KINDS)}, or 0 to 5")
+    raise InvalidTraceError(
+        f"{shown(value)} is not a kind", hint=f"kinds are: {', '.join(_KINDS)}, or 0 to 5"
+    )
 
 
 def status(value: Any) -> tuple[int, str]:
@@ -151,17 +153,24 @@ def may_mark_errors(key: str) -> bool:
     return key == "error" or key in _HTTP_STATUS or key.startswith(_ERRORS)
 
 
-def status_in(pairs: Named) -> tuple[int, str]:
-    """Return the status that a span's attributes imply where it has none of its own: error.*, HTTP 500 and above."""
+def status_in(pairs: Named, keys: Iterable[str]) -> tuple[int, str] | None:
+    """Return the status that a span's attributes imply: an error for error.* and for HTTP 500 and above.
+
+    Args:
+        pairs: The attributes.
+        keys: Those of them that may mark an error (:func:`may_mark_errors`).
+    """
     failed = False
-    for key in pairs:
+    for key in keys:
         if key == "error" or key.startswith(_ERRORS):
             value = pairs[key]
-            failed = failed or bool(value if not isinstance(value, str) else value.lower() not in _NOT_AN_ERROR)
-        elif key in _HTTP_STATUS:
+            failed = failed or bool(
+                value if not isinstance(value, str) else value.lower() not in _NOT_AN_ERROR
+            )
+        else:
             failed = failed or _is_server_error(pairs[key])
     if not failed:
-        return 0, ""
+        return None
     for key in _ERROR_MESSAGES:
         message = pairs.get(key)
         if isinstance(message, str) and message:
@@ -198,7 +207,9 @@ def events(value: Any, start_ns: int) -> list[EventDraft]:
     Raises:
         InvalidTraceError: One is not an event.
     """
-    return [at(f"[{number}]", lambda e: _event(e, start_ns), each) for number, each in enumerate(_listed(value))]
+    return [
+        at(f"[{number}]", lambda e: _event(e, start_ns), each) for number, each in enumerate(_listed(value))
+    ]
 
 
 def links(value: Any) -> list[LinkDraft]:
@@ -284,7 +295,7 @@ def _is_server_error(value: Any) -> bool:
 
 
 def _hex(text: str, size: int) -> bytes | None:
-    digits = text[2:] if text.startswith("0x") else text
+    digits = text.removeprefix("0x")
     if len(digits) != 2 * size or not digits.isascii() or not digits.isalnum():
         return None
     try:

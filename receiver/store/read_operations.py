@@ -37,7 +37,11 @@ _TEXT = 300
 """Characters of a message that are looked at."""
 # Ids, hashes and long numbers, so that the database groups what differs in them only; the rest is masked by the
 # query service, which knows the rules of the texts. RE2 has no look-ahead: words of hexadecimal letters are masked.
-_NOISE = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|\b(0x)?[0-9a-fA-F]{8,}\b|[0-9]{5,}|[0-9]+(\.[0-9]+)?\s?(ns|us|µs|ms|s|m|h|B|KB|MB|KiB|MiB|bytes|seconds|milliseconds)\b"
+_NOISE = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}([.,][0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+    r"|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|\b(0x)?[0-9a-fA-F]{8,}\b|[0-9]{5,}"
+    r"|[0-9]+(\.[0-9]+)?\s?(ns|us|µs|ms|s|m|h|B|KB|MB|KiB|MiB|bytes|seconds|milliseconds)\b"
+)
 _MOST_FAILED_TRACES = 5000
 _BESIDE_NS = 3600 * 1_000_000_000
 """So long before and after the window spans of its failed traces are looked for."""
@@ -184,11 +188,11 @@ def _messages(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> li
 # What is new comes first, so that no crowd of known failures hides it.
 _GROUPED = (
     "SELECT n.type, any_value(n.message), count(*) FILTER (n.now) AS a, count(*) FILTER (NOT n.now) AS b,"
-    " min(n.at) FILTER (n.now), max(n.at) FILTER (n.now), list(DISTINCT s.service) FILTER (n.now),"
+    " coalesce(min(n.at) FILTER (n.now), min(n.at)), coalesce(max(n.at) FILTER (n.now), max(n.at)), list(DISTINCT s.service) FILTER (n.now),"
     # one trace may have many of them, and stands there once
     " arg_max(n.trace_id, n.at, 20) FILTER (n.now) FROM (SELECT *, regexp_replace(message, ?, '#', 'g') AS form FROM named) n"
     f" LEFT JOIN {_SERVICES} s USING (resource_id) GROUP BY n.type, n.form"
-    " HAVING a > 0 ORDER BY b > 0, a DESC, n.type, n.form LIMIT ?"
+    " ORDER BY a = 0, b > 0, a DESC, n.type, n.form LIMIT ?"
 )
 
 
@@ -278,10 +282,7 @@ def _models(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> list
     agents = ", ".join(f"'{each}'" for each in _AGENT_OPERATIONS)
     asked.add(f"coalesce(r.attributes ->> '/gen_ai.operation.name', '') NOT IN ({agents})")
     now, now_values = _now(question, Signal.TRACES)
-    read, written = (
-        f"greatest(0, TRY_CAST(coalesce({', '.join(f"r.attributes ->> '/{key}'" for key in keys)}, '0') AS BIGINT))"
-        for keys in _TOKENS.values()
-    )
+    read, written = (_tokens(keys) for keys in _TOKENS.values())
     rows = cursor.execute(
         f"WITH found AS (SELECT left(r.attr_gen_ai_request_model, 200) AS model, r.trace_id, {now} AS now,"
         f" r.status_code = 2 AS failed, {read} AS read, {written} AS written FROM spans r WHERE {asked.sql})"
@@ -301,6 +302,12 @@ def _models(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> list
         )
         for row in rows
     ]
+
+
+def _tokens(keys: tuple[str, ...]) -> str:
+    """Return the expression for the first of these attributes that is there; 0 where none is a number."""
+    said = ", ".join(f"r.attributes ->> '/{key}'" for key in keys)
+    return f"greatest(0, coalesce(TRY_CAST(coalesce({said}) AS BIGINT), 0))"
 
 
 def _hex(traces: Any, most: int) -> tuple[str, ...]:

@@ -40,5 +40,7 @@ def test_nothing_invisible_is_left(text: str) -> None:
     """No control, format, private or surrogate character is in what comes out; it can always be encoded."""
     shown = plain(text)
     shown.encode()
-    assert not [c for c in shown if unicodedata.category(c) in {"Cc", "Cs", "Co", "Zl", "Zp"} and c not in "\t\n"]
+    assert not [
+        c for c in shown if unicodedata.category(c) in {"Cc", "Cs", "Co", "Zl", "Zp"} and c not in "\t\n"
+    ]
     assert plain(shown) == shown

@@ -1,0 +1,55 @@
+"""Sends one OTLP request over gRPC."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import grpc
+
+from receiver.client.otlp_answer import ExportAnswer, Outcome, answer_of
+from receiver.signals import Signal
+
+_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # no state of an earlier failure
+)
+_NOBODY = ("connection refused", "no route to host", "network is unreachable", "dns resolution failed")
+
+
+def export_over_grpc(url: str, signal: Signal, body: bytes, *, timeout_s: float) -> ExportAnswer:
+    """Return what the endpoint said to one serialized export request; never retries.
+
+    Args:
+        url: ``http://host:port``, or ``https://…`` for TLS.
+        signal: Which service is called.
+        body: The request.
+        timeout_s: Longest time until the answer, connecting included.
+    """
+    parts = urlsplit(url)
+    channel = (
+        grpc.secure_channel(parts.netloc, grpc.ssl_channel_credentials(), options=_OPTIONS)
+        if parts.scheme == "https"
+        else grpc.insecure_channel(parts.netloc, options=_OPTIONS)
+    )
+    with channel:
+        export = channel.unary_unary(
+            signal.grpc_method, request_serializer=None, response_deserializer=None
+        )
+        try:
+            return answer_of(signal, export(body, timeout=timeout_s))
+        except grpc.RpcError as error:
+            return _failure(error)
+
+
+def _failure(error: grpc.RpcError) -> ExportAnswer:
+    code, detail = error.code(), str(error.details())  # type: ignore[attr-defined]  # grpcio's errors of calls are calls
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ExportAnswer(Outcome.TIMEOUT, detail)
+    if code is grpc.StatusCode.UNAVAILABLE and any(each in detail.lower() for each in _NOBODY):
+        return ExportAnswer(Outcome.UNREACHABLE, detail)
+    if code in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL) or (
+        code is grpc.StatusCode.UNAVAILABLE and error.trailing_metadata() is None  # type: ignore[attr-defined]
+    ):
+        return ExportAnswer(Outcome.NOT_OTLP, f"{code.name}: {detail}")
+    return ExportAnswer(Outcome.REFUSED, f"{code.name}: {detail}")

@@ -1,0 +1,50 @@
+"""Sends one OTLP request over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+from urllib.parse import urlsplit
+
+from receiver.client.otlp_answer import ExportAnswer, Outcome, answer_of
+from receiver.signals import Signal
+
+_PROTOBUF = "application/x-protobuf"
+_SAID = 300
+"""Most characters of a refusal that are passed on."""
+
+
+def export_over_http(url: str, signal: Signal, body: bytes, *, timeout_s: float) -> ExportAnswer:
+    """Return what the endpoint said to one serialized export request; never retries, never asks a proxy.
+
+    Args:
+        url: ``http://host:port`` or ``https://host:port``; the signal's path is put behind it.
+        signal: Which path is posted to.
+        body: The request.
+        timeout_s: Longest silence, while connecting or while waiting for the answer.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    try:
+        try:
+            connection.connect()
+        except TimeoutError as error:
+            return ExportAnswer(Outcome.TIMEOUT, str(error))
+        except OSError as error:
+            return ExportAnswer(Outcome.UNREACHABLE, error.strerror or str(error))
+        connection.request("POST", signal.http_path, body=body, headers={"content-type": _PROTOBUF})
+        response = connection.getresponse()
+        said = response.read()
+    except TimeoutError as error:
+        return ExportAnswer(Outcome.TIMEOUT, str(error))
+    except (OSError, http.client.HTTPException) as error:
+        return ExportAnswer(Outcome.NOT_OTLP, f"{type(error).__name__}: {error}")
+    finally:
+        connection.close()
+    if response.status == http.client.OK:
+        return answer_of(signal, said)
+    # An OTLP endpoint answers protobuf with protobuf, refusals included (a google.rpc.Status).
+    is_otlp = (response.headers.get("content-type") or "").partition(";")[0].strip() == _PROTOBUF
+    text = said.decode("utf-8", "replace")[:_SAID]
+    outcome = Outcome.REFUSED if is_otlp else Outcome.NOT_OTLP
+    return ExportAnswer(outcome, f"HTTP {response.status} {response.reason}: {text}")

@@ -1,0 +1,301 @@
+"""The four tools that agents know from the ingester: names, parameters and return keys as documented there."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastmcp import FastMCP
+from fastmcp.tools import ToolResult
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from receiver.config import Settings
+from receiver.errors import InvalidTraceError, NotFoundError
+from receiver.mcp.answers import NOTICE, Answers, said, schema, tool_result
+from receiver.mcp.budget import BYTES_PER_TOKEN, fitted
+from receiver.mcp.ingest import BACKEND, ingested
+from receiver.mcp.parameters import LONGEST_QUESTION, Limit, Tokens
+from receiver.mcp.system_ids import ORIGINAL_ID, SYSTEM, TraceFacts, facts_of, is_of, services_of
+from receiver.mcp.trace_tools import READS
+from receiver.sources.trace_dict_fields import trace_id as trace_id_bytes
+
+_WRITES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+_SPANS_READ = 10_000
+_INGESTED = {
+    "status": {"type": "string", "enum": ["success", "warning", "error"]},
+    "traces_ingested": {"type": "integer", "description": "Traces that were stored by this call."},
+    "duplicates": {"type": "integer", "description": "What was stored before."},
+    "files_processed": {"type": "integer"},
+    "errors": {"type": "array", "items": {"type": "string"}},
+    "system_id": {"type": "string"},
+    "storage_backend": {"type": "string"},
+}
+_STATS = {
+    "storage_backend": {"type": "string"},
+    "status": {"type": "string"},
+    "total_traces": {"type": "integer", "description": "Exact."},
+    "traces_by_system": {
+        "type": "object",
+        "description": "Exact; a trace counts once in each of its systems.",
+    },
+}
+_COUNTS = (
+    "SELECT count(DISTINCT trace_id) FROM spans",
+    f"SELECT {SYSTEM}, count(DISTINCT trace_id) FROM spans JOIN resources AS r USING (resource_id)"
+    " GROUP BY 1 ORDER BY 2 DESC, 1",
+)
+_SystemId = Annotated[
+    str | None, Field(description="Only of this system: claude, qwen, or a service's name.", max_length=1000)
+]
+
+
+class IngesterTools:
+    """The documented tools. Threads: one event loop."""
+
+    def __init__(self, answers: Answers, settings: Settings) -> None:
+        """Answer through ``answers``; tell of ``settings`` what the receiver does not say itself."""
+        self._answers = answers
+        self._settings = settings
+
+    def add_to(self, server: FastMCP) -> None:
+        """Add the tools to a server."""
+        add = server.tool
+        add(
+            self.ingest_otel_traces,
+            title="Ingest traces and session files",
+            annotations=_WRITES,
+            output_schema={"type": "object", "properties": _INGESTED, "required": list(_INGESTED)},
+        )
+        add(
+            self.search_otel_traces,
+            title="Search by meaning",
+            annotations=READS,
+            output_schema=schema({}, envelope="result"),
+        )
+        add(
+            self.get_otel_trace,
+            title="A trace by its id",
+            annotations=READS,
+            output_schema=schema({}, envelope="result"),
+        )
+        add(
+            self.otel_ingester_stats,
+            title="Totals of the store",
+            annotations=READS,
+            output_schema={"type": "object", "properties": _STATS, "required": list(_STATS)},
+        )
+
+    async def ingest_otel_traces(
+        self,
+        log_files: Annotated[
+            list[str] | None,
+            Field(
+                description="Files of the receiver's machine: Claude Code, Qwen Code, Gemini CLI or Codex "
+                "session files, OTLP JSON, or trace files.",
+                max_length=1000,
+            ),
+        ] = None,
+        trace_data: Annotated[
+            list[Any] | None,
+            Field(
+                description="Traces: each an object with trace_id and spans, or OTLP JSON.", max_length=10_000
+            ),
+        ] = None,
+        system_id: Annotated[
+            str, Field(description="System of traces that name none themselves.", max_length=1000)
+        ] = "unknown",
+    ) -> ToolResult:
+        """Store traces from files or given directly; what was stored before is not stored again."""
+        if not log_files and not trace_data:
+            return tool_result(
+                {
+                    "status": "error",
+                    "error": "Either log_files or trace_data must be provided",
+                    "traces_ingested": 0,
+                    "duplicates": 0,
+                    "files_processed": 0,
+                    "errors": ["No input data provided"],
+                    "system_id": system_id,
+                    "storage_backend": BACKEND,
+                }
+            )
+        with said():
+            access = await self._answers.access()
+            answer = await ingested(
+                access,
+                log_files or [],
+                trace_data or [],
+                system_id=system_id,
+                read_files=self._answers.config.read_files,
+            )
+        found = fitted(answer, self._answers.config.answer_tokens * BYTES_PER_TOKEN - 1000)
+        return tool_result({**found.value, **({"cut": found.cut} if found.cut else {})})
+
+    async def search_otel_traces(
+        self,
+        *,
+        query: Annotated[
+            str,
+            Field(description="What to look for, in plain words.", min_length=1, max_length=LONGEST_QUESTION),
+        ],
+        system_id: _SystemId = None,
+        limit: Limit = 10,
+        threshold: Annotated[
+            float | None, Field(description="Least similarity; the configured one if absent.", ge=-1, le=1)
+        ] = None,
+        max_tokens: Tokens = None,
+    ) -> ToolResult:
+        """Find traces and log records by meaning, the best record of each trace. Then: trace_outline."""
+        asked = {"q": query, "limit": limit, "threshold": threshold}
+        if system_id is None:
+            rows = (await self._answers.ask("search", **asked))["results"]
+        else:
+            rows = await self._search_system(asked, system_id)
+        facts = await facts_of(self._answers, [row["trace_id"] for row in rows])
+        results = [
+            _result(row, facts.get(row["trace_id"]), system_id)
+            for row in rows
+            if system_id is None or is_of(system_id, facts.get(row["trace_id"]))
+        ]
+        return await self._answers.wrapped(
+            results[:limit],
+            max_tokens=max_tokens,
+            rest="a lower limit or a higher threshold; get_otel_trace and get_span show one in full",
+            envelope="result",
+        )
+
+    async def get_otel_trace(
+        self,
+        trace_id: Annotated[
+            str, Field(description="As it was sent: hex digits, or any text.", min_length=1, max_length=1000)
+        ],
+        max_tokens: Tokens = None,
+    ) -> ToolResult:
+        """Get one trace by its id, or null. For large traces trace_outline says more in less."""
+        try:
+            with said():
+                trace_hex = trace_id_bytes(trace_id)[0].hex()
+        except InvalidTraceError:
+            trace_hex = ""
+        try:
+            access = await self._answers.access()
+            trace = await access.ask("trace", {"trace_id": [trace_hex], "limit": [str(_SPANS_READ)]})
+        except NotFoundError:
+            return await self._answers.wrapped(None, envelope="result")
+        facts = await facts_of(self._answers, [trace_hex])
+        return await self._answers.wrapped(
+            _trace(trace, facts.get(trace_hex)),
+            max_tokens=max_tokens,
+            rest="trace_outline for what matters, get_span for one span",
+            envelope="result",
+        )
+
+    async def otel_ingester_stats(self) -> ToolResult:
+        """Tell exact totals: traces, per system, and how the store and its search are configured."""
+        total = await self._answers.ask("sql", query=_COUNTS[0])
+        systems = await self._answers.ask("sql", query=_COUNTS[1], limit=1000)
+        stats = await self._answers.ask("stats")
+        embedding = stats["embedding"]
+        answer = {
+            "notice": NOTICE,
+            "storage_backend": BACKEND,
+            "hot_store_path": str(self._settings.store_path),
+            "embedding_model": embedding["model"],
+            "cache_size": embedding["embedded"],
+            "similarity_threshold": self._settings.query.threshold,
+            "status": "healthy" if not stats["server"].get("problems") else "degraded",
+            "total_traces": total["rows"][0][0],
+            "traces_by_system": {str(name): count for name, count in systems["rows"]},
+            "records": stats["records"],
+            "embedding": {name: embedding[name] for name in ("available", "pending", "embedded")},
+        }
+        found = fitted(answer, self._answers.config.answer_tokens * BYTES_PER_TOKEN - 1000)
+        return tool_result({**found.value, **({"cut": found.cut} if found.cut else {})})
+
+    async def _search_system(self, asked: dict[str, Any], system_id: str) -> list[dict[str, Any]]:
+        """Return what the search finds of a system, by its resource attribute and by its services' names."""
+        found = (
+            await self._answers.ask("search", **asked, attribute=[f"system_id={json.dumps(system_id)}"])
+        )["results"]
+        for service in await services_of(self._answers, system_id):
+            found += (await self._answers.ask("search", **asked, service=service))["results"]
+        best: dict[str, dict[str, Any]] = {}
+        for row in sorted(found, key=lambda each: -each["similarity"]):
+            best.setdefault(row["trace_id"] or row["text"], row)
+        return list(best.values())
+
+
+def _result(row: dict[str, Any], facts: TraceFacts | None, system_id: str | None) -> dict[str, Any]:
+    return {
+        "system_id": facts.system_id if facts else system_id or row["service"] or "unknown",
+        "conversation_id": facts.conversation_id if facts else row["trace_id"],
+        "content": facts.content if facts else row["text"],
+        "timestamp": (facts.timestamp if facts else None) or row["time"],
+        "metadata": {
+            "trace_id": row["trace_id"],
+            "span_id": row.get("span_id"),
+            "span_count": facts.span_count if facts else 0,
+            "signal": row["signal"],
+            "name": row["name"],
+            "service": row["service"],
+            "status": row.get("status"),
+            "duration_ms": row.get("duration_ms"),
+            "attributes": row["attributes"],
+        },
+        "similarity": row["similarity"],
+        "text": row["text"],
+        "why": row["why"],
+    }
+
+
+def _trace(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, Any]:
+    spans = sorted(_flat(trace["roots"]), key=lambda each: int(each["time_unix_nano"]))
+    merged: dict[str, Any] = {}
+    for span in spans:
+        merged.update(span["attributes"])
+    merged.pop(ORIGINAL_ID, None)
+    return {
+        "system_id": facts.system_id if facts else "unknown",
+        "conversation_id": facts.conversation_id if facts else trace["trace_id"],
+        "content": " | ".join(span["name"] for span in spans if span["name"]) or "Empty trace",
+        "timestamp": spans[0]["time"] if spans else None,
+        "metadata": {
+            "trace_id": trace["trace_id"],
+            "span_count": trace["span_count"],
+            "log_count": trace["log_count"],
+            "error_count": trace["error_count"],
+            "services": trace["services"],
+            "attributes": merged,
+            "truncated": trace["truncated"],
+        },
+        "spans": [
+            {name: span.get(name) for name in _BRIEF} | {"events": len(span.get("events") or ())}
+            for span in spans
+        ],
+    }
+
+
+_BRIEF = (
+    "span_id",
+    "parent_span_id",
+    "service",
+    "name",
+    "kind",
+    "time",
+    "duration_ms",
+    "status",
+    "status_message",
+)
+
+
+def _flat(roots: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    waiting = list(roots)
+    while waiting:
+        span = waiting.pop()
+        found.append(span)
+        waiting += span.get("children", ())
+    return found

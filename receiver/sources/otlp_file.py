@@ -1,0 +1,133 @@
+"""Files of the Collector's file exporter, and OTLP-JSON documents: requests of all three signals.
+
+Sources: https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/ (a request a line) and
+https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter/fileexporter (protobuf, and
+compressed JSON, with the length of each message in front).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import xxhash
+
+from receiver.errors import PermanentError
+from receiver.ports import Encoding, ImportUnit
+from receiver.signals import Signal
+from receiver.sources.detect import outline_of
+from receiver.sources.documents import parsed_object
+from receiver.sources.otlp_messages import signal_of_protobuf
+from receiver.sources.source import MalformedDocumentError
+
+SIGNAL_KEYS = {
+    "resourceSpans": Signal.TRACES,
+    "resourceLogs": Signal.LOGS,
+    "resourceMetrics": Signal.METRICS,
+    "resource_spans": Signal.TRACES,
+    "resource_logs": Signal.LOGS,
+    "resource_metrics": Signal.METRICS,
+}
+_FIRST_KEY = re.compile(rb'\s*\{\s*"(resource[A-Za-z_]+)"\s*:')
+_ANY_KEY = re.compile(rb'"(resource(?:Spans|Logs|Metrics|_spans|_logs|_metrics))"\s*:')
+_EMPTY = re.compile(rb"\s*\{\s*\}\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """A request that can be stored, at least in part."""
+
+    payload: bytes
+    """Protobuf of exactly the records that can be stored."""
+    records: int
+    rejected: int = 0
+    message: str = ""
+
+
+class RequestReader(Protocol):
+    """**Protocol:** judges a request as the listeners do. Threads: one at a time; blocks for the CPU only."""
+
+    def read(self, signal: Signal, body: bytes, encoding: Encoding) -> ReadRequest:
+        """Return what of the request can be stored.
+
+        Raises:
+            PermanentError: Nothing.
+        """
+        ...
+
+
+class OtlpFileParser:
+    """Implements ``receiver.sources.source.Parser``: a document is a request, its key the hash of its bytes."""
+
+    def __init__(self, reader: RequestReader) -> None:
+        """Read requests with ``reader``."""
+        self._reader = reader
+        self._rejected = ""
+
+    @property
+    def session_ids(self) -> list[str]:
+        """Return nothing: what the requests hold is not looked into."""
+        return []
+
+    @property
+    def remark(self) -> str:
+        """Return what was refused of the last document although the rest of it was read; empty for nothing."""
+        return self._rejected
+
+    def feed(self, document: bytes) -> Iterable[ImportUnit]:
+        """Return a unit for each signal in the document."""
+        self._rejected = ""
+        encoding = Encoding.JSON if document.lstrip()[:1] == b"{" else Encoding.PROTOBUF
+        return [unit for signal in _signals(document, encoding) for unit in self._units(signal, document, encoding)]
+
+    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:  # noqa: ARG002 - the contract's
+        """Return nothing: every document stands alone."""
+        return iter(())
+
+    def _units(self, signal: Signal, document: bytes, encoding: Encoding) -> Iterator[ImportUnit]:
+        try:
+            read = self._reader.read(signal, document, encoding)
+        except PermanentError as error:
+            raise MalformedDocumentError(error.message, hint=error.hint) from None
+        if read.rejected:
+            self._rejected = f"{read.rejected} {signal.records} not stored: {read.message}"
+        if read.records:
+            key = xxhash.xxh3_128_digest(f"otlp\0{signal.value}\0".encode() + document)
+            yield ImportUnit(key, signal, read.payload)
+
+
+def recognises_otlp(head: bytes) -> bool:
+    """Return True if a file that begins so holds OTLP-JSON."""
+    first = _FIRST_KEY.match(head)
+    if first is not None and first[1].decode() in SIGNAL_KEYS:
+        return True
+    if any(key in SIGNAL_KEYS for key in outline_of(head).keys):
+        return True
+    return any(
+        (found := _FIRST_KEY.match(line)) is not None and found[1].decode() in SIGNAL_KEYS
+        for line in head.split(b"\n", 64)
+    )
+
+
+def element_keys(head: bytes) -> tuple[str, ...]:
+    """Return the keys under which a whole document's elements may stand, spelled as its first one is."""
+    snake = any("_" in key for key in outline_of(head).keys if key in SIGNAL_KEYS)
+    return tuple(key for key in SIGNAL_KEYS if ("_" in key) == snake)
+
+
+def _signals(document: bytes, encoding: Encoding) -> list[Signal]:
+    if encoding is Encoding.PROTOBUF:
+        signal = signal_of_protobuf(document)
+        if signal is None:
+            raise MalformedDocumentError("not an export request of traces, logs or metrics")
+        return [signal]
+    if _EMPTY.fullmatch(document):
+        return []
+    mentioned = {SIGNAL_KEYS[key.decode()] for key in _ANY_KEY.findall(document)}
+    if len(mentioned) != 1 or _FIRST_KEY.match(document) is None:  # a text may mention one
+        mentioned = {SIGNAL_KEYS[key] for key in parsed_object(document) if key in SIGNAL_KEYS}
+    if not mentioned:
+        raise MalformedDocumentError("neither resourceSpans nor resourceLogs nor resourceMetrics")
+    return sorted(mentioned)
