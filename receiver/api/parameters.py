@@ -241,4 +241,32 @@ EMBEDDINGS = Parameter(
     {"type": "string", "enum": ["0", "1"], "default": "0"},
     default=False,
 )
+TRACE_A = Parameter("a", "The trace that is compared with: 32 hex digits.", trace_id, _TEXT, required=True)
+TRACE_B = Parameter("b", "The trace that is asked about: 32 hex digits.", trace_id, _TEXT, required=True)
+WINDOW_SINCE = Parameter(
+    "since",
+    f"Where the window begins: {_TIME_HINT}.",
+    lambda t, now: time_ns(t, now_ns=now),
+    {**_TEXT, "default": "1h"},
+    default_text="1h",
+)
+WINDOW_UNTIL = Parameter(
+    "until",
+    f"Where the window ends: {_TIME_HINT}.",
+    lambda t, now: time_ns(t, now_ns=now),
+    {**_TEXT, "default": "now"},
+    default_text="now",
+)
+BASELINE_SINCE = Parameter(
+    "baseline_since",
+    "Where the baseline begins; as long as the window if absent.",
+    lambda t, now: time_ns(t, now_ns=now),
+    _TEXT,
+)
+BASELINE_UNTIL = Parameter(
+    "baseline_until",
+    "Where the baseline ends; where the window begins if absent.",
+    lambda t, now: time_ns(t, now_ns=now),
+    _TEXT,
+)
 RECORD_FILTERS = (SERVICE, SINCE, UNTIL, STATUS, NAME, ATTRIBUTE)

@@ -91,6 +91,25 @@ async def _trace(service: QueryService, values: Values) -> Answer:
     return await service.trace(values["trace_id"], limit=values["limit"])
 
 
+async def _outline(service: QueryService, values: Values) -> Answer:
+    return await service.outline(values["trace_id"], limit=values["limit"])
+
+
+async def _compare(service: QueryService, values: Values) -> Answer:
+    return await service.compare(values["a"], values["b"], limit=values["limit"])
+
+
+async def _investigate(service: QueryService, values: Values) -> Answer:
+    return await service.investigate(
+        values["service"],
+        since_ns=values["since"],
+        until_ns=values["until"],
+        baseline_since_ns=values["baseline_since"],
+        baseline_until_ns=values["baseline_until"],
+        limit=values["limit"],
+    )
+
+
 async def _services(service: QueryService, _values: Values) -> Answer:
     return {"services": await service.list_services()}
 
@@ -171,6 +190,77 @@ ROUTES: tuple[Route, ...] = (
             "logs": "Log records of no span of the trace.",
             "resources": "By resource_id.",
             "scopes": "By scope_id.",
+        },
+    ),
+    Route(
+        "outline",
+        "GET",
+        "/traces/{trace_id}/outline",
+        "Get what matters of a trace: critical path, first failures, slowest spans, totals.",
+        _outline,
+        (p.limit(10, 100),),
+        p.TRACE_ID,
+        returns={
+            "critical_path": "Whose own work the duration of the trace is, by span and by operation.",
+            "errors": "First failing spans, with message, exception and log records.",
+            "error_logs": "Log records at error level of no failed span.",
+            "slowest_spans": "By own time, in which no child ran.",
+            "services": "Spans, errors, total and own time of each service.",
+            "operations": "The same of each service and span name.",
+            "repeated": "Spans of one name many times under one parent.",
+            "models": "Calls and tokens of each model.",
+            "broken": "What is wrong with the shape of the trace, in sentences.",
+            "cut": "How many entries more a list has.",
+        },
+    ),
+    Route(
+        "compare",
+        "GET",
+        "/compare",
+        "Compare two traces: structure, durations, errors, attributes of their roots.",
+        _compare,
+        (p.TRACE_A, p.TRACE_B, p.limit(10, 100)),
+        returns={
+            "summary": "What differs, in sentences.",
+            "same_root": "Whether both begin with the same operation.",
+            "only_in_a": "Ways from the root that only a has; only_in_b likewise.",
+            "only_in_b": "See only_in_a.",
+            "slower": "Ways on which b took longer; faster likewise.",
+            "faster": "See slower.",
+            "counts": "Ways with other numbers of spans.",
+            "errors_only_in_a": "Ways that failed in a only; errors_only_in_b likewise.",
+            "errors_only_in_b": "See errors_only_in_a.",
+            "attributes": "Attributes of the roots and their resources with other values.",
+            "cut": "How many entries more a list has.",
+        },
+    ),
+    Route(
+        "investigate",
+        "GET",
+        "/investigate",
+        "Find what changed, what failed and where, in a window of time against its baseline.",
+        _investigate,
+        (
+            p.SERVICE,
+            p.WINDOW_SINCE,
+            p.WINDOW_UNTIL,
+            p.BASELINE_SINCE,
+            p.BASELINE_UNTIL,
+            p.limit(5, 100),
+        ),
+        returns={
+            "summary": "What was found, in sentences.",
+            "latency": "Operations that became slower, or faster.",
+            "error_rates": "Operations that fail more, or less, often.",
+            "new_operations": "Operations of the window alone.",
+            "vanished_operations": "Operations of the baseline alone.",
+            "errors": "Failed spans of the window by exception and message, new ones first.",
+            "origins": "Where the failed traces failed first.",
+            "new_error_logs": "Messages at error level of the window alone.",
+            "deployments": "Resource attributes with values that only the window has.",
+            "models": "Calls, errors and tokens of each model in both.",
+            "rule": "Which changes count.",
+            "cut": "How many entries more a section has.",
         },
     ),
     Route(

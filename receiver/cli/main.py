@@ -17,6 +17,7 @@ from receiver.cli.mcp import mcp
 from receiver.cli.questions import COMMANDS
 from receiver.cli.requeue import requeue
 from receiver.cli.serve import serve
+from receiver.cli.setup import setup
 from receiver.cli.tail import tail
 from receiver.errors import ConfigError, ReceiverError, StartError
 
@@ -42,7 +43,7 @@ def cli() -> None:
     """
 
 
-for _command in (serve, *COMMANDS, tail, mcp, requeue, check_config, healthcheck):
+for _command in (serve, *COMMANDS, tail, mcp, setup, requeue, check_config, healthcheck):
     cli.add_command(_command)
 
 

@@ -37,8 +37,11 @@ def export_over_http(url: str, signal: Signal, body: bytes, *, timeout_s: float)
         said = response.read()
     except TimeoutError as error:
         return ExportAnswer(Outcome.TIMEOUT, str(error))
+    except http.client.BadStatusLine as error:
+        what = "it does not speak HTTP/1.1" if error.line else "it closed the connection without an answer"
+        return ExportAnswer(Outcome.NOT_OTLP, what)
     except (OSError, http.client.HTTPException) as error:
-        return ExportAnswer(Outcome.NOT_OTLP, f"{type(error).__name__}: {error}")
+        return ExportAnswer(Outcome.NOT_OTLP, f"it broke off: {error}")
     finally:
         connection.close()
     if response.status == http.client.OK:

@@ -42,10 +42,10 @@ _STATS = {
         "description": "Exact; a trace counts once in each of its systems.",
     },
 }
-_COUNTS = (
-    "SELECT count(DISTINCT trace_id) FROM spans",
+_TOTAL = "SELECT count(DISTINCT trace_id) FROM spans"
+_BY_SYSTEM = (
     f"SELECT {SYSTEM}, count(DISTINCT trace_id) FROM spans JOIN resources AS r USING (resource_id)"
-    " GROUP BY 1 ORDER BY 2 DESC, 1",
+    " GROUP BY 1 ORDER BY 2 DESC, 1"
 )
 _SystemId = Annotated[
     str | None, Field(description="Only of this system: claude, qwen, or a service's name.", max_length=1000)
@@ -195,8 +195,8 @@ class IngesterTools:
 
     async def otel_ingester_stats(self) -> ToolResult:
         """Tell exact totals: traces, per system, and how the store and its search are configured."""
-        total = await self._answers.ask("sql", query=_COUNTS[0])
-        systems = await self._answers.ask("sql", query=_COUNTS[1], limit=1000)
+        total = await self._answers.ask("sql", query=_TOTAL)
+        systems = await self._answers.ask("sql", query=_BY_SYSTEM, limit=1000)
         stats = await self._answers.ask("stats")
         embedding = stats["embedding"]
         answer = {

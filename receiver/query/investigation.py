@@ -36,9 +36,11 @@ def windows_of(
     """
     if since_ns >= until_ns:
         raise InvalidFilterError("since must be before until", hint="since=1h looks at the last hour")
-    if baseline_until_ns is None:
-        end = since_ns if baseline_since_ns is None else baseline_since_ns + until_ns - since_ns
-        baseline_until_ns = min(end, since_ns) if baseline_since_ns is None or baseline_since_ns < since_ns else end
+    if baseline_until_ns is None and baseline_since_ns is not None:
+        end = baseline_since_ns + until_ns - since_ns
+        baseline_until_ns = min(end, since_ns) if baseline_since_ns < since_ns else end
+    elif baseline_until_ns is None:
+        baseline_until_ns = since_ns
     if baseline_since_ns is None:
         baseline_since_ns = max(0, baseline_until_ns - (until_ns - since_ns))
     if baseline_since_ns >= baseline_until_ns:
@@ -161,7 +163,13 @@ def _come_and_gone(figures: WindowFigures, question: WindowQuestion) -> tuple[Ro
                 new.append(_present(pair, pair.window))
             elif rules.appeared(before, now, question, in_window=False):
                 vanished.append(_present(pair, pair.baseline))
-    return tuple(sorted(each, key=lambda line: (-line["count"], line["name"])) for each in (new, vanished))  # type: ignore[return-value]
+    new.sort(key=_most_first)
+    vanished.sort(key=_most_first)
+    return new, vanished
+
+
+def _most_first(line: dict[str, Any]) -> tuple[int, str]:
+    return -line["count"], line["name"]
 
 
 def _present(pair: OperationPair, figures: OperationFigures) -> dict[str, Any]:

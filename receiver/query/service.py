@@ -26,6 +26,9 @@ from receiver.errors import (
 )
 from receiver.ports import Embedder, Rows
 from receiver.query.buckets import Aggregation, stretches
+from receiver.query.comparison import comparison_of
+from receiver.query.investigation import investigation_of, windows_of
+from receiver.query.outline import outline_of
 from receiver.query.reasons import reason, words_of
 from receiver.query.tree import span_tree
 from receiver.questions import (
@@ -39,7 +42,9 @@ from receiver.questions import (
     PipelineFigures,
     SqlAnswer,
     StoreReader,
+    TraceRecords,
     VectorIndex,
+    WindowQuestion,
 )
 from receiver.signals import Signal
 from receiver.times import NS
@@ -49,6 +54,8 @@ _NEAREST = (50, 200, 1000)
 _MOST_WORDS = 16
 _LONGEST_QUESTION = 4096
 _MOST_SERIES = 1000
+_MOST_RECORDS = 10_000
+"""Spans, and log records, of a trace that are looked at for an outline or a comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +198,7 @@ class QueryService:
         Raises:
             NotFoundError: Nothing of it is stored.
         """
-        found = await self._reader.trace(trace_id, limit=limit)
-        if not found.spans and not found.logs:
-            raise NotFoundError(
-                f"no trace {trace_id.hex} is stored", hint="list traces; a trace just sent may need a flush"
-            )
+        found = await self._records_of(trace_id, limit)
 
         def arranged() -> dict[str, Any]:
             known = {span["span_id"] for span in found.spans}
@@ -220,6 +223,76 @@ class QueryService:
             }
 
         return await asyncio.to_thread(arranged)
+
+    async def _records_of(self, trace_id: UUID, limit: int) -> TraceRecords:
+        found = await self._reader.trace(trace_id, limit=limit)
+        if not found.spans and not found.logs:
+            raise NotFoundError(
+                f"no trace {trace_id.hex} is stored", hint="list traces; a trace just sent may need a flush"
+            )
+        return found
+
+    async def outline(self, trace_id: UUID, *, limit: int = 10) -> dict[str, Any]:
+        """Return what matters of a trace in a small answer: critical path, first failures, slowest spans.
+
+        Args:
+            trace_id: Of the trace; its first 10,000 spans and log records are looked at.
+            limit: Most entries of each list.
+
+        Raises:
+            NotFoundError: Nothing of it is stored.
+        """
+        found = await self._records_of(trace_id, _MOST_RECORDS)
+        answer = await asyncio.to_thread(outline_of, found, limit=self._checked_limit(limit))
+        return {"trace_id": trace_id.hex, **answer}
+
+    async def compare(self, a: UUID, b: UUID, *, limit: int = 10) -> dict[str, Any]:
+        """Return what differs between two traces: structure, durations, errors, attributes of the roots.
+
+        Args:
+            a: The trace that is compared with.
+            b: The trace that is asked about.
+            limit: Most entries of each list.
+
+        Raises:
+            NotFoundError: Nothing of one of them is stored.
+        """
+        first = await self._records_of(a, _MOST_RECORDS)
+        second = await self._records_of(b, _MOST_RECORDS)
+        return await asyncio.to_thread(comparison_of, first, second, limit=self._checked_limit(limit))
+
+    async def investigate(
+        self,
+        service: str | None = None,
+        *,
+        since_ns: int,
+        until_ns: int,
+        baseline_since_ns: int | None = None,
+        baseline_until_ns: int | None = None,
+        limit: int = 5,
+    ) -> dict[str, Any]:
+        """Return what changed, what failed and where, in a window of time against the one before it.
+
+        Args:
+            service: Only spans and log records of this service.name; where they failed first may be another's.
+            since_ns: Unix time at which the window begins.
+            until_ns: Unix time before which it ends.
+            baseline_since_ns: Where the baseline begins; as long as the window where it is not said.
+            baseline_until_ns: Where the baseline ends; where the window begins if it is not said.
+            limit: Most entries of each section.
+
+        Raises:
+            InvalidFilterError: A window is empty, or they overlap.
+            QueryLimitError: It took too long.
+        """
+        limit = self._checked_limit(limit)
+        question = WindowQuestion(
+            *windows_of(since_ns, until_ns, baseline_since_ns, baseline_until_ns), service=service
+        )
+        figures = await self._reader.window_figures(question)
+        return await asyncio.to_thread(
+            investigation_of, figures, question, prepare=self._prepare, limit=limit
+        )
 
     async def list_services(self) -> Rows:
         """Return each service with exact counts of its records and when it was first and last heard of."""

@@ -8,7 +8,7 @@ Source: https://github.com/open-telemetry/opentelemetry-js, packages/sdk-metrics
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from receiver.otlp.encode_metrics import (
@@ -153,6 +153,16 @@ class Collection:
         return bounds
 
 
+def latest_of(meters: Sequence[MeterDraft]) -> int:
+    """Return the time of the latest point, in Unix nanoseconds; 0 without one."""
+    latest = 0
+    for metric in (metric for meter in meters for metric in meter.metrics):
+        latest = max([latest, *(point.time_ns for point in metric.numbers)])
+        latest = max([latest, *(point.time_ns for point in metric.histograms)])
+        latest = max([latest, *(point.time_ns for point in metric.exponentials)])
+    return latest
+
+
 def _temporality(metric: Mapping[str, Any], kind: object) -> Temporality:
     if kind == _GAUGE:
         return Temporality.UNSPECIFIED
@@ -163,7 +173,7 @@ def _temporality(metric: Mapping[str, Any], kind: object) -> Temporality:
 def _number(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if math.isfinite(value) else None
+    return value if isinstance(value, int) or math.isfinite(value) else None
 
 
 def _double(value: object) -> float | None:

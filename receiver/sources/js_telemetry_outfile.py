@@ -31,7 +31,7 @@ from receiver.sources.js_telemetry import (
     scope_of,
     span_of,
 )
-from receiver.sources.js_telemetry_metrics import Collection
+from receiver.sources.js_telemetry_metrics import Collection, latest_of
 from receiver.sources.js_telemetry_turns import Events
 from receiver.sources.source import MalformedDocumentError, unit_key
 
@@ -138,17 +138,8 @@ class OutfileParser:
         if not meters:
             return []
         payload = encode_metrics(meters, resource=self._resource(record))
-        latest = max(
-            (
-                point.time_ns
-                for meter in meters
-                for metric in meter.metrics
-                for point in (*metric.numbers, *metric.histograms, *metric.exponentials)
-            ),
-            default=0,
-        )
         unit = ImportUnit(self._content_key({}, payload), Signal.METRICS, payload)
-        return [unit, *self._events.past(latest)]
+        return [unit, *self._events.past(latest_of(meters))]
 
     def _resource(self, record: Mapping[str, Any]) -> dict[str, AttributeInput]:
         return {"service.name": self._agent.service, **resource_of(record)}

@@ -15,6 +15,7 @@ from receiver.ports import ImportUnit
 from receiver.sources.contents import (
     REPEATED,
     Message,
+    Part,
     SeenMessages,
     count_left_out,
     message,
@@ -31,7 +32,9 @@ QUIET_NS = 60_000_000_000
 """Exporters write spans seconds after events: what is older than this by the file's own clock has none."""
 _REQUESTS = 256
 """Requests without an answer that are remembered."""
-_PROVIDERS = {
+_SESSIONS = 64
+"""Sessions that are open at a time; the one that was quiet longest goes out whole."""
+PROVIDERS = {
     "qwen-oauth": "qwen", "openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini",
     "gemini-api-key": "gcp.gemini", "oauth-personal": "gcp.gemini", "vertex-ai": "gcp.vertex_ai",
 }  # fmt: skip
@@ -40,9 +43,8 @@ _PROVIDERS = {
 class _Session:
     """A session's trace while it is open."""
 
-    def __init__(self, trace: SessionTrace, first_ns: int) -> None:
+    def __init__(self, trace: SessionTrace) -> None:
         self.trace = trace
-        self.first_ns = first_ns
         self.turns: dict[str, Turn] = {}
         self.seen = SeenMessages()
         self.prompt_ns = 0
@@ -76,11 +78,7 @@ class Events:
         session_id = text(log.attributes.get("session.id"))
         if self._spans or not session_id or not name.startswith(self._prefix):
             return
-        session = self._sessions.get(session_id)
-        if session is None:
-            trace = SessionTrace(self._format, session_id, agent=self._service, resource=resource)
-            session = self._sessions[session_id] = _Session(trace, log.time_ns)
-            self._hold(log.time_ns, session.trace.begin(log.time_ns))
+        session = self._session(session_id, log.time_ns, resource)
         kind = name.removeprefix(self._prefix)
         if kind == "user_prompt":
             self._turn(session, log).prompt = text(log.attributes.get("prompt"))
@@ -115,6 +113,18 @@ class Events:
             session.turns.clear()
         return found
 
+    def _session(self, session_id: str, time_ns: int, resource: dict[str, AttributeInput]) -> _Session:
+        found = self._sessions.pop(session_id, None)
+        if found is None:
+            trace = SessionTrace(self._format, session_id, agent=self._service, resource=resource)
+            found = _Session(trace)
+            self._hold(time_ns, trace.begin(time_ns))
+        self._sessions[session_id] = found  # the last one used stands last
+        if len(self._sessions) > _SESSIONS:
+            oldest = self._sessions.pop(next(iter(self._sessions)))
+            self._hold(time_ns, [oldest.trace.turn(turn) for turn in oldest.turns.values()])
+        return found
+
     def _hold(self, time_ns: int, units: list[ImportUnit]) -> None:
         self._held.extend((max(time_ns, self._now), unit) for unit in units)
 
@@ -142,7 +152,7 @@ class Events:
         start = max(0, log.time_ns - nanoseconds(given.get("duration_ms")))
         turn = self._turn(session, log, start)
         said, repeated = self._requests.pop((session.trace.session_id, turn.prompt_id), ([], 0))
-        provider = _PROVIDERS.get(text(given.get("auth_type")), self._provider)
+        provider = PROVIDERS.get(text(given.get("auth_type")), self._provider)
         attributes: dict[str, AttributeInput] = {
             "gen_ai.provider.name": provider or None,
             "gen_ai.response.id": text(given.get("response_id")) or None,
@@ -219,7 +229,7 @@ def _answer(said: str) -> Message | None:
         return None
     given = maybe_json(said)
     responses = [given] if isinstance(given, dict) else sequence(given)
-    parts = []
+    parts: list[Part] = []
     for response in responses:
         for candidate in sequence(response.get("candidates") if isinstance(response, dict) else None)[:1]:
             found = google_message(candidate.get("content") if isinstance(candidate, dict) else None)

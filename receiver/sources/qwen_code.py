@@ -1,0 +1,302 @@
+"""Qwen Code's session files: ``~/.qwen/projects/<project>/chats/<session>.jsonl``, one record a line.
+
+Source: https://github.com/QwenLM/qwen-code, packages/core/src/services/chatRecordingService.ts (ChatRecord), and
+packages/core/src/telemetry/types.ts for the events that stand in ``ui_telemetry`` records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from receiver.otlp.span import AttributeInput
+from receiver.ports import ImportUnit
+from receiver.sources.contents import Message, Part, as_text, message, put_messages
+from receiver.sources.contents_document import instant, mapping, nanoseconds, sequence, text, whole
+from receiver.sources.contents_google import google_parts
+from receiver.sources.contents_session import OpenTools, SessionTrace, Turn, Usage, put_answer
+from receiver.sources.documents import parsed_object
+from receiver.sources.js_telemetry_outfile import Agent
+from receiver.sources.js_telemetry_turns import PROVIDERS, usage_of
+from receiver.sources.source import MalformedDocumentError
+
+AGENT = Agent(
+    format="qwen_code",
+    service="qwen-code",
+    prefix="qwen-code.",
+    marks=re.compile(rb'"qwen-code["./]'),
+)
+_SESSION = re.compile(rb'^\s*\{[^\n]*"sessionId"\s*:')
+_EVENTS = 128
+"""Events that a turn keeps."""
+
+
+def recognises_session(head: bytes) -> bool:
+    """Return True if a file that begins so holds chat records of Qwen Code: they have Google's parts."""
+    line = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")[0]
+    if not _SESSION.match(line) or b'"parentUuid"' not in line:
+        return False
+    return any(
+        mark in head
+        for mark in (b'"parts":[', b'"parts": [', b'"systemPayload":', b'"subtype":"ui_telemetry"', b"qwen-code.")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A record whose fields have been looked at: what follows cannot fail."""
+
+    data: dict[str, Any]
+    session_id: str
+    uuid: str
+    kind: str
+    subtype: str
+    time_ns: int
+    parts: list[Part]
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """A session, or one of its subagents."""
+
+    trace: SessionTrace
+    chain: str
+    turn: Turn | None = None
+    last_ns: int = 0
+    event: dict[str, Any] | None = None  # the api_response that stands before the answer it is about
+    last_usage: tuple[int | None, int | None] | None = None
+
+
+class QwenSessionParser:
+    """Implements ``receiver.sources.source.Parser``.
+
+    What is held is the open turn of each conversation and the tools that were called and have not answered.
+    """
+
+    def __init__(self) -> None:
+        """Know no session."""
+        self._sessions: dict[str, None] = {}
+        self._conversations: dict[tuple[str, str], _Conversation] = {}
+        self._tools = OpenTools()
+
+    @property
+    def session_ids(self) -> list[str]:
+        """Return the sessions that were met."""
+        return list(self._sessions)
+
+    def feed(self, document: bytes) -> Iterable[ImportUnit]:
+        """Return the units that a record completes."""
+        record = _read(document)
+        # A branched session repeats its parent's records; the work was done, and is told, there.
+        return [] if mapping(record.data.get("forkedFrom")) else list(self._take(record))
+
+    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:
+        """Return open turns and tools, if nobody writes any more."""
+        if not finished:
+            return
+        yield from self._tools.unanswered()
+        for conversation in self._conversations.values():
+            yield from self._closed(conversation)
+
+    def _take(self, record: _Record) -> Iterator[ImportUnit]:
+        conversation = self._conversation(record)
+        if not conversation.chain:
+            yield from conversation.trace.begin(record.time_ns, _place(record))
+        if record.kind == "user":
+            yield from self._user(conversation, record)
+        elif record.kind == "assistant":
+            yield self._answer(conversation, record)
+        elif record.kind == "tool_result":
+            yield from self._result(conversation, record)
+        else:
+            yield from self._system(conversation, record)
+        conversation.last_ns = record.time_ns
+        if conversation.turn and record.kind != "system":
+            conversation.turn.reach(record.time_ns)
+
+    def _conversation(self, record: _Record) -> _Conversation:
+        chain = text(record.data.get("agentId")) if record.data.get("isSidechain") is True else ""
+        self._sessions.setdefault(record.session_id)
+        key = (record.session_id, chain)
+        found = self._conversations.get(key)
+        if found is None:
+            trace = SessionTrace(
+                AGENT.format,
+                record.session_id,
+                agent=text(record.data.get("agentName")) or chain or AGENT.service,
+                resource={
+                    "service.name": AGENT.service,
+                    "service.version": text(record.data.get("version")) or None,
+                },
+            )
+            found = self._conversations[key] = _Conversation(trace, chain, last_ns=record.time_ns)
+        return found
+
+    def _user(self, conversation: _Conversation, record: _Record) -> Iterator[ImportUnit]:
+        said = "\n".join(part["content"] for part in record.parts if part["type"] == "text")
+        turn = conversation.turn
+        if turn and record.subtype == "mid_turn_user_message":
+            turn.note("user_message", record.time_ns, {"prompt": said})
+            return
+        yield from self._closed(conversation)
+        shown = text(mapping(record.data.get("systemPayload")).get("displayText"))
+        conversation.turn = Turn(
+            identity=f"{conversation.chain}\0{record.uuid}",
+            start_ns=record.time_ns,
+            end_ns=record.time_ns,
+            prompt=shown or said,
+            prompt_id=text(record.data.get("promptId")) or text(record.data.get("daemonPromptId")),
+            attributes={
+                "message.uuid": record.uuid,
+                "prompt.source": record.subtype or None,
+                "gen_ai.agent.id": conversation.chain or None,
+            },
+        )
+
+    def _answer(self, conversation: _Conversation, record: _Record) -> ImportUnit:
+        turn = conversation.turn
+        usage = _usage(record)
+        event = conversation.event
+        conversation.event = None
+        if event and (usage.input, usage.output) not in {_counts(event), (None, None)}:
+            event = None
+        conversation.last_usage = (usage.input, usage.output) if event is None else None
+        for part in record.parts:
+            if part["type"] == "tool_call":
+                self._tools.call(
+                    conversation.trace, turn, text(part["id"]), part, record.time_ns, {"message.uuid": record.uuid}
+                )
+        attributes: dict[str, AttributeInput] = {
+            "message.uuid": record.uuid,
+            "gen_ai.agent.id": conversation.chain or None,
+            **(usage_of(event) if event and usage.input is None else usage).attributes(),
+        }
+        start = conversation.last_ns
+        model = text(record.data.get("model"))
+        if event:
+            attributes |= _told(event)
+            start = max(0, (instant(event.get("event.timestamp")) or record.time_ns) - nanoseconds(event.get("duration_ms")))
+            model = model or text(event.get("model"))
+            if turn and not turn.prompt_id:
+                turn.prompt_id = text(event.get("prompt_id"))
+        put_answer(attributes, record.parts)
+        return conversation.trace.call(
+            record.uuid,
+            turn,
+            model=model,
+            start_ns=min(start, record.time_ns),
+            end_ns=record.time_ns,
+            attributes=attributes,
+        )
+
+    def _result(self, conversation: _Conversation, record: _Record) -> Iterator[ImportUnit]:
+        given = mapping(record.data.get("toolCallResult"))
+        status = text(given.get("status"))
+        for part in record.parts:
+            if part["type"] != "tool_call_response":
+                continue
+            error = ""
+            if status not in {"", "success"}:
+                error = text(mapping(given.get("error")).get("message")) or as_text(part["result"])
+            yield self._tools.answer(
+                conversation.trace,
+                conversation.turn,
+                text(part["id"]) or text(given.get("callId")),
+                part["result"],
+                record.time_ns,
+                name=text(part.get("name")),
+                error=error,
+                error_type=(text(given.get("errorType")) or status) if error else "",
+            )
+
+    def _system(self, conversation: _Conversation, record: _Record) -> Iterator[ImportUnit]:
+        payload = mapping(record.data.get("systemPayload"))
+        event = mapping(payload.get("uiEvent"))
+        name = text(event.get("event.name")).removeprefix(AGENT.prefix)
+        if record.subtype == "chat_compression" and conversation.turn:
+            conversation.turn.note("compaction", record.time_ns, {})
+        # What a subagent asked stands in the subagent's own file.
+        if record.subtype != "ui_telemetry" or text(event.get("subagent_name")):
+            return
+        if name == "api_response":
+            if conversation.event:
+                yield self._lone(conversation, conversation.event)
+            conversation.event = None
+            if conversation.last_usage is not None and conversation.last_usage == _counts(event):
+                conversation.last_usage = None  # it is about the answer before it
+            else:
+                conversation.event = {"record": record.uuid, "record_ns": record.time_ns, **event}
+        elif name == "api_error":
+            yield self._lone(
+                conversation, {"record": record.uuid, "record_ns": record.time_ns, **event}, failed=True
+            )
+
+    def _lone(
+        self, conversation: _Conversation, event: dict[str, Any], *, failed: bool = False
+    ) -> ImportUnit:
+        """Return a call that left an event and no answer: of Qwen Code's own, or one that failed."""
+        end = instant(event.get("event.timestamp")) or event["record_ns"]
+        return conversation.trace.call(
+            event["record"],
+            conversation.turn,
+            model=text(event.get("model")),
+            start_ns=max(0, end - nanoseconds(event.get("duration_ms"))),
+            end_ns=end,
+            attributes={**({} if failed else usage_of(event).attributes()), **_told(event)},
+            error=(text(event.get("error_message")) or "the model call failed") if failed else "",
+            error_type=text(event.get("error_type")) if failed else "",
+        )
+
+    def _closed(self, conversation: _Conversation) -> Iterator[ImportUnit]:
+        if conversation.event:
+            yield self._lone(conversation, conversation.event)
+            conversation.event = None
+        if conversation.turn:
+            yield conversation.trace.turn(conversation.turn)
+            conversation.turn = None
+
+
+def _read(document: bytes) -> _Record:
+    data = parsed_object(document)
+    session_id, time_ns = text(data.get("sessionId")), instant(data.get("timestamp"))
+    kind = text(data.get("type"))
+    if not session_id or time_ns is None or not kind:
+        raise MalformedDocumentError(
+            "a chat record without sessionId, timestamp or type", hint="the other records are read"
+        )
+    parts = google_parts(sequence(mapping(data.get("message")).get("parts")))
+    return _Record(
+        data, session_id, text(data.get("uuid")) or str(time_ns), kind, text(data.get("subtype")), time_ns, parts
+    )
+
+
+def _usage(record: _Record) -> Usage:
+    given = mapping(record.data.get("usageMetadata"))
+    return Usage(
+        input=whole(given.get("promptTokenCount")),
+        output=whole(given.get("candidatesTokenCount")),
+        cache_read=whole(given.get("cachedContentTokenCount")),
+        reasoning=whole(given.get("thoughtsTokenCount")),
+    )
+
+
+def _counts(event: dict[str, Any]) -> tuple[int | None, int | None]:
+    return whole(event.get("input_token_count")), whole(event.get("output_token_count"))
+
+
+def _told(event: dict[str, Any]) -> dict[str, AttributeInput]:
+    return {
+        "gen_ai.response.id": text(event.get("response_id")) or None,
+        "gen_ai.provider.name": PROVIDERS.get(text(event.get("auth_type"))),
+        "http.response.status_code": whole(event.get("status_code")),
+        "prompt.id": text(event.get("prompt_id")) or None,
+    }
+
+
+def _place(record: _Record) -> dict[str, AttributeInput]:
+    return {
+        "code.workspace": text(record.data.get("cwd")) or None,
+        "vcs.ref.head.name": text(record.data.get("gitBranch")) or None,
+    }
