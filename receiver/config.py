@@ -166,11 +166,19 @@ class QueryConfig(Section):
         0.2, description="Least cosine similarity of a search result; docs/adr/ has the measurement."
     )
     max_limit: PositiveInt = Field(1000, description="Most results that a caller may ask for.")
+    question_cache: Annotated[int, Field(ge=0)] = Field(
+        1000, description="Recent questions whose vectors are kept, so that the same one again needs no model."
+    )
     sql_rows: PositiveInt = Field(10_000, description="Most rows of a SQL answer.")
     sql_bytes: Bytes = Field(16 * MIB, description="Most bytes of a SQL answer.")
     sql_timeout_s: PositiveFloat = Field(10.0, description="Longest run of a SQL query.")
     timeout_s: PositiveFloat = Field(30.0, description="Longest run of any other question.")
     readers: PositiveInt = Field(4, description="Questions that run in the store at a time.")
+    prices_path: str = Field(
+        "",
+        description="What models cost, for sessions whose agent reports no cost; empty: config/prices.yaml in the"
+        " working directory, where it is.",
+    )
 
 
 class McpConfig(Section):

@@ -1,6 +1,7 @@
-"""Write config/receiver.yaml, docs/configuration.md and docs/cli.md; ``--check`` only says whether they are current.
+"""Write config/{receiver,prices}.yaml, docs/configuration.md and docs/cli.md; ``--check`` says if they are current.
 
-They are what the settings classes and the commands say of themselves (receiver/cli/reference.py).
+They are what the settings classes and the commands say of themselves (receiver/cli/reference.py), and the packaged
+price table, which users edit in config/prices.yaml.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from receiver.cli.main import cli
 from receiver.cli.reference import commands_markdown, configuration_markdown, configuration_yaml
+from receiver.sessions.prices import packaged_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,6 +20,7 @@ def references() -> dict[str, str]:
     """Return what each generated file must hold, by its path."""
     return {
         "config/receiver.yaml": configuration_yaml(),
+        "config/prices.yaml": packaged_text(),
         "docs/configuration.md": configuration_markdown(),
         "docs/cli.md": commands_markdown(cli),
     }

@@ -214,6 +214,13 @@ ATTRIBUTE = Parameter(
     repeated=True,
 )
 TRACE_ID = Parameter("trace_id", "Only of this trace: 32 hex digits.", trace_id, _TEXT)
+SESSION_ID = Parameter(
+    "session_id",
+    "Id of a session, or at least 6 characters that only this id begins with.",
+    lambda t, _: t,
+    _TEXT,
+    required=True,
+)
 TEXT = Parameter("text", "Only with this text in it, whatever the case.", lambda t, _: t, _TEXT)
 MIN_SEVERITY = Parameter(
     "min_severity",

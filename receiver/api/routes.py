@@ -14,6 +14,7 @@ from receiver.api import parameters as p
 from receiver.api.parameters import Parameter, Values
 from receiver.errors import InvalidFilterError
 from receiver.query.service import QueryService
+from receiver.questions import SessionFilters
 
 PREFIX = "/api/v1"
 Answer = dict[str, Any]
@@ -127,6 +128,15 @@ async def _metric(service: QueryService, values: Values) -> Answer:
     return await service.metric_points(
         values["name"], filters, step_s=values["step"], aggregation=values["aggregation"]
     )
+
+
+async def _sessions(service: QueryService, values: Values) -> Answer:
+    filters = SessionFilters(values["service"], values["since"], values["until"])
+    return await service.sessions(filters, limit=values["limit"])
+
+
+async def _session(service: QueryService, values: Values) -> Answer:
+    return await service.session(values["session_id"], limit=values["limit"])
 
 
 async def _stats(service: QueryService, _values: Values) -> Answer:
@@ -298,6 +308,37 @@ ROUTES: tuple[Route, ...] = (
         (p.SERVICE, p.SINCE, p.UNTIL, p.ATTRIBUTE, p.STEP, p.AGGREGATION),
         _METRIC_NAME,
         returns={"series": "Service, attributes and points of each series."},
+    ),
+    Route(
+        "sessions",
+        "GET",
+        "/sessions",
+        "List the sessions of agents with their turns, calls, tokens and cost counted.",
+        _sessions,
+        (p.limit(20, 200), p.SERVICE, p.SINCE, p.UNTIL),
+        returns={
+            "sessions": "One row each, the one with the newest record first.",
+            "truncated": "Whether a session has more records than were read.",
+        },
+    ),
+    Route(
+        "session",
+        "GET",
+        "/sessions/{session_id}",
+        "Get one session of an agent: turns, their model and tool calls, tokens and cost.",
+        _session,
+        (p.limit(100_000, 1_000_000),),
+        p.SESSION_ID,
+        returns={
+            "agent": "claude_code, qwen_code, gemini_cli, codex, copilot, openinference, openllmetry or genai.",
+            "turns": "From a prompt to the next, with calls.",
+            "tokens": "input, output, cache_read, cache_creation, reasoning, total.",
+            "cost_usd": "In USD, or null where nothing of it is known.",
+            "cost_source": "reported, estimated, mixed or unknown.",
+            "models": "Calls, tokens and cost of each model.",
+            "unattributed": "What metrics count beyond the calls, or null.",
+            "truncated": "Whether it has more records than were read.",
+        },
     ),
     Route(
         "stats",

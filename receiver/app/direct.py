@@ -24,12 +24,14 @@ from receiver.embed.index import VectorIndex
 from receiver.embed.pool import EmbedderPool
 from receiver.errors import NotFoundError, QueryError, StoreUnavailableError
 from receiver.query.service import QueryService
+from receiver.sessions.prices import load_prices
 from receiver.spool.waiting import spool_identity, waiting_requests
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.migrate import migrations
 from receiver.store.sql_sandbox import SqlLimits, lock_down
 
 _NEEDS_VECTORS = frozenset({"search", "stats"})
+_NEEDS_PRICES = frozenset({"sessions", "session"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ def ask_directly(settings: Settings, question: str, given: Mapping[str, Sequence
         NotFoundError: There is no database.
         StoreUnavailableError: A receiver that runs holds it.
         QueryError: Only a running receiver can answer this, or the file is of another release.
+        ConfigError: The price table that the question needs is missing, or has mistakes.
         ReceiverError: What the query service raises.
     """
     route = next((each for each in ROUTES if each.name == question), None)
     if route is None:
         raise QueryError(f"only a running receiver can do this: {question}", hint="otlp-receiver serve")
+    prices = load_prices(settings.query.prices_path) if question in _NEEDS_PRICES else None
     connection = _open(settings)
     try:
         waiting = _waiting(settings, connection)
@@ -75,7 +79,12 @@ def ask_directly(settings: Settings, question: str, given: Mapping[str, Sequence
                     index = VectorIndex(settings.index_path, embedder.dimension, embedder.model)
                     await asyncio.to_thread(fill_index, index, reader, embedder.model)
                 service = QueryService(
-                    reader, embedder=embedder, index=index, config=settings.query, prepare=model_text
+                    reader,
+                    embedder=embedder,
+                    index=index,
+                    config=settings.query,
+                    prepare=model_text,
+                    prices=prices,
                 )
                 answer = await ask(route, service, given, now_ns=time.time_ns())
             finally:

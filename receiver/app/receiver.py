@@ -33,6 +33,7 @@ from receiver.intake.importer import UnitImporter
 from receiver.loader.loader import Loader
 from receiver.ports import Clock
 from receiver.query.service import QueryService
+from receiver.sessions.prices import load_prices
 from receiver.spool.sqlite_spool import SqliteSpool
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.duckdb_store import DuckDbStore
@@ -62,8 +63,10 @@ class Receiver:
         """Open the spool and build the graph; nothing listens yet.
 
         Raises:
+            ConfigError: The price table has mistakes, or is not there although it is named.
             StartError: The data directory cannot be used, or belongs to a running receiver.
         """
+        prices = load_prices(settings.query.prices_path)
         prepare_data_directory(settings.data_path)
         self.settings = settings
         self.metrics = Metrics()
@@ -120,6 +123,7 @@ class Receiver:
             config=settings.query,
             prepare=model_text,
             pipeline=self.running,
+            prices=prices,
         )
         self.access = LocalAccess(self.service, self.intake, UnitImporter(self.intake, self._spool, settings))
         self.listeners = Listeners(

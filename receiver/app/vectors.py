@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -35,6 +35,7 @@ class Vectors:
         self._metrics = metrics
         self._index: VectorIndex | None = None
         self._backlog: EmbeddingBacklog | None = None
+        self._write: Callable[[Sequence[TextVectors]], Awaitable[None]] | None = None
         self._changed = False
 
     def __len__(self) -> int:
@@ -53,11 +54,12 @@ class Vectors:
         model = self.embedder.model
         index = VectorIndex(self._path, self.embedder.dimension, model)
         await asyncio.to_thread(fill_index, index, reader, model)
-        self._index = index
 
         async def write(rows: Sequence[TextVectors]) -> None:
             self._changed = True
             await loader.write_embeddings(list(rows), model=model)
+
+        self._index, self._write = index, write
 
         async def count() -> int:
             return (await reader.count_texts(model))[1]
@@ -93,6 +95,18 @@ class Vectors:
         if not self._backlog.started:
             self._backlog.start()
         await self._backlog.wait_idle()
+
+    async def keep(self, rows: Sequence[TextVectors]) -> None:
+        """Make these the vectors of texts that are stored; one that has some keeps them.
+
+        Raises:
+            EmbeddingUnavailableError: There is no model whose vectors they could join.
+            StoreUnavailableError: They cannot be written now.
+        """
+        if self._index is None or self._write is None:
+            raise EmbeddingUnavailableError(self.embedder.unavailable_reason or "the store is not open yet")
+        await self._write(rows)
+        await asyncio.to_thread(self._index.add, [row.text_id for row in rows], [row.vectors for row in rows])
 
     async def forget(self, text_ids: Collection[UUID]) -> None:
         """Find these texts no more."""

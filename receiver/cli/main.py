@@ -13,10 +13,13 @@ from receiver import __version__
 from receiver.cli import terminal
 from receiver.cli.check_config import check_config
 from receiver.cli.healthcheck import healthcheck
+from receiver.cli.ingest import ingest
+from receiver.cli.investigations import COMMANDS as INVESTIGATIONS
 from receiver.cli.mcp import mcp
 from receiver.cli.questions import COMMANDS
 from receiver.cli.requeue import requeue
 from receiver.cli.serve import serve
+from receiver.cli.sessions import COMMANDS as SESSIONS
 from receiver.cli.setup import setup
 from receiver.cli.tail import tail
 from receiver.errors import ConfigError, ReceiverError, StartError
@@ -43,7 +46,7 @@ def cli() -> None:
     """
 
 
-for _command in (serve, *COMMANDS, tail, mcp, setup, requeue, check_config, healthcheck):
+for _command in (serve, *COMMANDS, *INVESTIGATIONS, *SESSIONS, tail, ingest, mcp, setup, requeue, check_config, healthcheck):
     cli.add_command(_command)
 
 

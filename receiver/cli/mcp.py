@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from receiver.config import Settings
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -34,7 +36,7 @@ T = TypeVar("T")
 )
 @click.option("--data-dir", metavar="FOLDER", help="Data directory to open where no receiver answers for it.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [default: warning]")
-def mcp(endpoint: str | None, data_dir: str | None, log_level: str | None) -> int:
+def mcp(endpoint: str | None, data_dir: str | None, log_level: str | None) -> None:
     """Serve the tools for AI agents over MCP on standard input and output.
 
     An agent starts this command; `claude mcp add otlp -- otlp-receiver mcp` tells Claude Code to. It ends when its
@@ -49,7 +51,7 @@ def mcp(endpoint: str | None, data_dir: str | None, log_level: str | None) -> in
         environ=os.environ,
     )
     configure_logging(settings.log.level, settings.log.format)
-    return asyncio.run(_serve(settings, endpoint or None, data_dir))
+    asyncio.run(_serve(settings, endpoint or None, data_dir))
 
 
 class ReachedAccess:
@@ -130,15 +132,17 @@ class ReachedAccess:
                 await asyncio.shield(self._held.aclose())
 
 
-async def _serve(settings: Settings, endpoint: str | None, data_dir: str | None) -> int:
+async def _serve(settings: Settings, endpoint: str | None, data_dir: str | None) -> NoReturn:
     try:
         from receiver.mcp.server import build_server  # noqa: PLC0415 - needs the extra
     except ImportError as error:
         raise click.ClickException(
             f"the extra mcp is not installed ({error}); pip install 'otlp-receiver[mcp]'"
         ) from error
+    from receiver.app.request_reader import DecodingRequestReader  # noqa: PLC0415 - brings the decoder
+
     access = ReachedAccess(endpoint, data_dir)
-    server = build_server(access, settings)
+    server = build_server(access, settings, requests_of=DecodingRequestReader)
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -149,10 +153,9 @@ async def _serve(settings: Settings, endpoint: str | None, data_dir: str | None)
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await access.close()
-    if asked.is_set():
-        # The thread that reads standard input cannot be woken; waiting for it would wait for the client.
-        sys.stderr.flush()
-        os._exit(0)
-    stopping.cancel()
-    await serving
-    return 0
+    failed = serving.done() and not serving.cancelled() and serving.exception() is not None
+    if failed:
+        _log.error("MCP ended: %r", serving.exception())
+    # A thread that reads standard input cannot be woken, and one that waits for vectors may take minutes.
+    sys.stderr.flush()
+    os._exit(int(failed))

@@ -37,8 +37,12 @@ TARGETS = ("claude", "qwen", "gemini", "codex", "copilot", "python", "node", "co
     " says otherwise]",
 )
 @click.option("--protocol", type=click.Choice(["grpc", "http"]), help="[default: what the program does best]")
-@click.option("--grpc-endpoint", default="localhost:4317", show_default=True, metavar="ENDPOINT", help="OTLP/gRPC.")
-@click.option("--http-endpoint", default="localhost:4318", show_default=True, metavar="ENDPOINT", help="OTLP/HTTP.")
+@click.option(
+    "--grpc-endpoint", default="localhost:4317", show_default=True, metavar="ENDPOINT", help="OTLP/gRPC."
+)
+@click.option(
+    "--http-endpoint", default="localhost:4318", show_default=True, metavar="ENDPOINT", help="OTLP/HTTP."
+)
 @click.option(
     "--endpoint",
     metavar="URL",
@@ -58,9 +62,16 @@ TARGETS = ("claude", "qwen", "gemini", "codex", "copilot", "python", "node", "co
 @click.option("--file", metavar="PATH", help="Another settings file than the usual one.")
 @click.option("--project", is_flag=True, help="The settings of the project in this folder, not the user's.")
 @click.option(
-    "--timeout", type=float, default=15.0, show_default=True, metavar="SECONDS", help="Longest wait of --check."
+    "--timeout",
+    type=float,
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest wait of --check.",
 )
-def setup(target: str, write: bool, check: bool, mcp: bool, file: str | None, project: bool, **given: Any) -> int:
+def setup(
+    target: str, *, write: bool, check: bool, mcp: bool, file: str | None, project: bool, **given: Any
+) -> int:
     """Print the configuration that makes TARGET send here; with --mcp, the one that lets it ask here.
 
     With --write it is put into TARGET's settings file. The first change leaves a copy of the file, NAME.bak.
@@ -213,5 +224,7 @@ def _ask_mcp(options: Options, timeout_s: float) -> bool:
     from receiver.setup.mcp_check import check_mcp  # noqa: PLC0415 - brings the MCP client with it
 
     names = check_mcp(options, timeout_s=timeout_s)
-    click.echo(f"the MCP server answers over {options.transport} and has {len(names)} tools: {', '.join(names)}")
+    click.echo(
+        f"the MCP server answers over {options.transport} and has {len(names)} tools: {', '.join(names)}"
+    )
     return True

@@ -14,7 +14,9 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),  # no state of an earlier failure
 )
-_NOBODY = ("connection refused", "no route to host", "network is unreachable", "dns resolution failed")
+_OTHER_LANGUAGE = ("http/2", "settings frame", "socket closed", "connection reset", "http1.x")
+"""In what gRPC says of a connection that was made, and on which nobody answered in HTTP/2."""
+_NOT_SERVED = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL)
 
 
 def export_over_grpc(url: str, signal: Signal, body: bytes, *, timeout_s: float) -> ExportAnswer:
@@ -33,7 +35,7 @@ def export_over_grpc(url: str, signal: Signal, body: bytes, *, timeout_s: float)
         else grpc.insecure_channel(parts.netloc, options=_OPTIONS)
     )
     with channel:
-        export = channel.unary_unary(
+        export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
             signal.grpc_method, request_serializer=None, response_deserializer=None
         )
         try:
@@ -43,13 +45,12 @@ def export_over_grpc(url: str, signal: Signal, body: bytes, *, timeout_s: float)
 
 
 def _failure(error: grpc.RpcError) -> ExportAnswer:
-    code, detail = error.code(), str(error.details())  # type: ignore[attr-defined]  # grpcio's errors of calls are calls
+    code, detail = error.code(), str(error.details())
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return ExportAnswer(Outcome.TIMEOUT, detail)
-    if code is grpc.StatusCode.UNAVAILABLE and any(each in detail.lower() for each in _NOBODY):
-        return ExportAnswer(Outcome.UNREACHABLE, detail)
-    if code in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL) or (
-        code is grpc.StatusCode.UNAVAILABLE and error.trailing_metadata() is None  # type: ignore[attr-defined]
-    ):
+    if code is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():  # said on this side
+        spoken = any(each in detail.lower() for each in _OTHER_LANGUAGE)
+        return ExportAnswer(Outcome.NOT_OTLP if spoken else Outcome.UNREACHABLE, detail)
+    if code in _NOT_SERVED:
         return ExportAnswer(Outcome.NOT_OTLP, f"{code.name}: {detail}")
     return ExportAnswer(Outcome.REFUSED, f"{code.name}: {detail}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import http.client
 from urllib.parse import urlsplit
 
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status
+
 from receiver.client.otlp_answer import ExportAnswer, Outcome, answer_of
 from receiver.signals import Signal
 
@@ -37,9 +40,10 @@ def export_over_http(url: str, signal: Signal, body: bytes, *, timeout_s: float)
         said = response.read()
     except TimeoutError as error:
         return ExportAnswer(Outcome.TIMEOUT, str(error))
-    except http.client.BadStatusLine as error:
-        what = "it does not speak HTTP/1.1" if error.line else "it closed the connection without an answer"
-        return ExportAnswer(Outcome.NOT_OTLP, what)
+    except http.client.RemoteDisconnected:
+        return ExportAnswer(Outcome.NOT_OTLP, "it closed the connection without an answer")
+    except http.client.BadStatusLine:
+        return ExportAnswer(Outcome.NOT_OTLP, "it does not speak HTTP/1.1")
     except (OSError, http.client.HTTPException) as error:
         return ExportAnswer(Outcome.NOT_OTLP, f"it broke off: {error}")
     finally:
@@ -48,6 +52,15 @@ def export_over_http(url: str, signal: Signal, body: bytes, *, timeout_s: float)
         return answer_of(signal, said)
     # An OTLP endpoint answers protobuf with protobuf, refusals included (a google.rpc.Status).
     is_otlp = (response.headers.get("content-type") or "").partition(";")[0].strip() == _PROTOBUF
-    text = said.decode("utf-8", "replace")[:_SAID]
+    text = _status_message(said) if is_otlp else " ".join(said.decode("utf-8", "replace").split())
     outcome = Outcome.REFUSED if is_otlp else Outcome.NOT_OTLP
-    return ExportAnswer(outcome, f"HTTP {response.status} {response.reason}: {text}")
+    return ExportAnswer(outcome, f"HTTP {response.status} {response.reason}: {text[:_SAID]}")
+
+
+def _status_message(body: bytes) -> str:
+    status = Status()
+    try:
+        status.ParseFromString(body)
+    except DecodeError:
+        return ""
+    return str(status.message)

@@ -27,6 +27,8 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "logs": ("GET", "/logs"),
     "metrics": ("GET", "/metrics"),
     "metric": ("GET", "/metrics/{name}"),
+    "sessions": ("GET", "/sessions"),
+    "session": ("GET", "/sessions/{session_id}"),
     "stats": ("GET", "/stats"),
     "sql": ("POST", "/sql"),
     "requeue": ("POST", "/requeue"),

@@ -45,7 +45,8 @@ def flatten_metrics(
         if len(points):
             metric_of = pa.array(parents(lists))
             attributes = AttributeLists(points.field("attributes"), connection, nested)
-            rows = _points(kind, points, metric_ids.take(metric_of), attributes, connection, nested)
+            ids = metric_ids.take(metric_of)
+            rows = _points(kind, points, ids, attributes, connection=connection, nested=nested)
             if _TABLES[kind] == "metric_points":
                 of_resources = None if sessions is None else sessions.take(metric_of)
                 rows = rows.append_column("session_id", session_ids(attributes, of_resources))
@@ -103,6 +104,7 @@ def _points(
     points: pa.StructArray,
     metric_ids: pa.Array,
     attributes: AttributeLists,
+    *,
     connection: FlattenConnection,
     nested: NestedValues,
 ) -> pa.Table:

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from receiver.decode.attribute_lists import AttributeLists
 from receiver.decode.nested_values import NestedValues
@@ -54,6 +55,7 @@ GEN_AI_PREFIXES = (
 )
 """How other such keys begin, and the names of an agent's spans and events."""
 _EVENT_NAME = "event.name"
+_Flags = NDArray[np.bool_]
 
 
 def session_ids(lists: AttributeLists, of_resources: pa.StringArray | None) -> pa.StringArray:
@@ -120,7 +122,7 @@ def _not_empty(values: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
 
 
-def _rows_with(lists: AttributeLists, keys: set[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _rows_with(lists: AttributeLists, keys: set[str]) -> _Flags:
     """Return for each row whether it has one of these keys, whatever its value is."""
     wanted = np.array([name in keys for name in lists.key_names], dtype=np.bool_)
     rows = np.zeros(len(lists), dtype=np.bool_)
@@ -128,8 +130,9 @@ def _rows_with(lists: AttributeLists, keys: set[str]) -> np.ndarray[tuple[int], 
     return rows
 
 
-def _named_by_agent(names: pa.StringArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    found = np.zeros(len(names), dtype=np.bool_)
+def _named_by_agent(names: pa.StringArray) -> _Flags:
+    texts = names.fill_null("") if names.null_count else names
+    found = np.zeros(len(texts), dtype=np.bool_)
     for prefix in GEN_AI_PREFIXES:
-        found |= pc.starts_with(names, prefix).fill_null(value=False).to_numpy(zero_copy_only=False)
+        found |= pc.starts_with(texts, prefix).to_numpy(zero_copy_only=False)
     return found

@@ -25,6 +25,8 @@ from receiver.config import Settings
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from receiver.sources.otlp_file import RequestReader
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -39,10 +41,13 @@ _log = logging.getLogger(__name__)
 class McpApp:
     """Serves MCP at :data:`PATH`. Threads: one event loop."""
 
-    def __init__(self, access: Access, settings: Settings) -> None:
-        """Keep what the tools ask; nothing is imported and nothing runs before the first request."""
+    def __init__(
+        self, access: Access, settings: Settings, *, requests_of: Callable[[], RequestReader]
+    ) -> None:
+        """Keep what the tools need (``receiver.mcp.server``); nothing is imported and nothing runs yet."""
         self._access = access
         self._settings = settings
+        self._requests_of = requests_of
         self._starting: asyncio.Task[Starlette] | None = None
         self._running: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -92,7 +97,7 @@ class McpApp:
             raise ImportError("the extra mcp is missing")
         from receiver.mcp.server import build_server  # noqa: PLC0415 - the first request brings the libraries
 
-        server = build_server(self._access, self._settings)
+        server = build_server(self._access, self._settings, requests_of=self._requests_of)
         app = server.http_app(
             path=PATH, stateless_http=True, json_response=False, host_origin_protection=False
         )

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastmcp import FastMCP
+from fastmcp import Context, FastMCP
 from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from receiver.config import Settings
-from receiver.errors import InvalidTraceError, NotFoundError
-from receiver.mcp.answers import NOTICE, Answers, said, schema, tool_result
+from receiver.errors import NotFoundError
+from receiver.mcp.answers import NOTICE, Answers, given, hex_of, said, schema, tool_result
 from receiver.mcp.budget import BYTES_PER_TOKEN, fitted
-from receiver.mcp.ingest import BACKEND, ingested
+from receiver.mcp.ingest import BACKEND, RequestsOf, ingested, refused
 from receiver.mcp.parameters import LONGEST_QUESTION, Limit, Tokens
 from receiver.mcp.system_ids import ORIGINAL_ID, SYSTEM, TraceFacts, facts_of, is_of, services_of
 from receiver.mcp.trace_tools import READS
-from receiver.sources.trace_dict_fields import trace_id as trace_id_bytes
+from receiver.sources.ingest import FileProgress
 
 _WRITES = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
 _SPANS_READ = 10_000
+_REPORT_S = 1.0
 _INGESTED = {
     "status": {"type": "string", "enum": ["success", "warning", "error"]},
     "traces_ingested": {"type": "integer", "description": "Traces that were stored by this call."},
@@ -42,6 +46,7 @@ _STATS = {
         "description": "Exact; a trace counts once in each of its systems.",
     },
 }
+_PATH = "SELECT path FROM duckdb_databases() WHERE NOT internal"
 _TOTAL = "SELECT count(DISTINCT trace_id) FROM spans"
 _BY_SYSTEM = (
     f"SELECT {SYSTEM}, count(DISTINCT trace_id) FROM spans JOIN resources AS r USING (resource_id)"
@@ -55,10 +60,11 @@ _SystemId = Annotated[
 class IngesterTools:
     """The documented tools. Threads: one event loop."""
 
-    def __init__(self, answers: Answers, settings: Settings) -> None:
+    def __init__(self, answers: Answers, settings: Settings, requests_of: RequestsOf) -> None:
         """Answer through ``answers``; tell of ``settings`` what the receiver does not say itself."""
         self._answers = answers
         self._settings = settings
+        self._requests_of = requests_of
 
     def add_to(self, server: FastMCP) -> None:
         """Add the tools to a server."""
@@ -107,6 +113,8 @@ class IngesterTools:
         system_id: Annotated[
             str, Field(description="System of traces that name none themselves.", max_length=1000)
         ] = "unknown",
+        *,
+        context: Context,
     ) -> ToolResult:
         """Store traces from files or given directly; what was stored before is not stored again."""
         if not log_files and not trace_data:
@@ -122,15 +130,20 @@ class IngesterTools:
                     "storage_backend": BACKEND,
                 }
             )
+        unread = [] if self._answers.config.read_files else log_files or []
+        seen: list[FileProgress] = []
         with said():
             access = await self._answers.access()
-            answer = await ingested(
-                access,
-                log_files or [],
-                trace_data or [],
-                system_id=system_id,
-                read_files=self._answers.config.read_files,
-            )
+            async with _reporting(context, seen):
+                answer = await ingested(
+                    access,
+                    [] if unread else log_files or [],
+                    trace_data or [],
+                    system_id=system_id,
+                    requests_of=self._requests_of,
+                    progress=lambda progress: seen.__setitem__(slice(None), [progress]),
+                )
+        answer["errors"] += refused(unread)
         found = fitted(answer, self._answers.config.answer_tokens * BYTES_PER_TOKEN - 1000)
         return tool_result({**found.value, **({"cut": found.cut} if found.cut else {})})
 
@@ -175,14 +188,11 @@ class IngesterTools:
         max_tokens: Tokens = None,
     ) -> ToolResult:
         """Get one trace by its id, or null. For large traces trace_outline says more in less."""
+        trace_hex = hex_of(trace_id)
         try:
-            with said():
-                trace_hex = trace_id_bytes(trace_id)[0].hex()
-        except InvalidTraceError:
-            trace_hex = ""
-        try:
-            access = await self._answers.access()
-            trace = await access.ask("trace", {"trace_id": [trace_hex], "limit": [str(_SPANS_READ)]})
+            with said(but=NotFoundError):
+                access = await self._answers.access()
+                trace = await access.ask("trace", given({"trace_id": trace_hex, "limit": _SPANS_READ}))
         except NotFoundError:
             return await self._answers.wrapped(None, envelope="result")
         facts = await facts_of(self._answers, [trace_hex])
@@ -197,12 +207,13 @@ class IngesterTools:
         """Tell exact totals: traces, per system, and how the store and its search are configured."""
         total = await self._answers.ask("sql", query=_TOTAL)
         systems = await self._answers.ask("sql", query=_BY_SYSTEM, limit=1000)
+        path = await self._answers.ask("sql", query=_PATH)
         stats = await self._answers.ask("stats")
         embedding = stats["embedding"]
         answer = {
             "notice": NOTICE,
             "storage_backend": BACKEND,
-            "hot_store_path": str(self._settings.store_path),
+            "hot_store_path": path["rows"][0][0] if path["rows"] else "",
             "embedding_model": embedding["model"],
             "cache_size": embedding["embedded"],
             "similarity_threshold": self._settings.query.threshold,
@@ -226,6 +237,25 @@ class IngesterTools:
         for row in sorted(found, key=lambda each: -each["similarity"]):
             best.setdefault(row["trace_id"] or row["text"], row)
         return list(best.values())
+
+
+@asynccontextmanager
+async def _reporting(context: Context, seen: list[FileProgress]) -> AsyncIterator[None]:
+    """Tell the client once a second how far reading has come; large files take a while."""
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(_REPORT_S)
+            for each in seen:
+                message = f"file {each.number} of {each.files}"
+                await context.report_progress(each.bytes_read, each.bytes_total, message)
+
+    telling = asyncio.create_task(tell(), name="progress of MCP")
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
 
 
 def _result(row: dict[str, Any], facts: TraceFacts | None, system_id: str | None) -> dict[str, Any]:

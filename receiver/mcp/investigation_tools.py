@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastmcp import FastMCP
-from fastmcp.exceptions import ToolError
 from fastmcp.tools import ToolResult
 from pydantic import Field
 
-from receiver.mcp.answers import Answers, schema
+from receiver.mcp.answers import Answers, refusal, schema
 from receiver.mcp.parameters import Attributes, Service, Since, Tokens, Until
 from receiver.mcp.parameters import limit as limited
 from receiver.mcp.trace_tools import READS, older
@@ -82,7 +81,7 @@ class InvestigationTools:
         """List the metrics, or with a name show that one's series in stretches of time."""
         if name is None:
             if since or until or attributes or step or aggregation:
-                raise ToolError(
+                raise refusal(
                     "since, until, attributes, step and aggregation need the name of a metric;"
                     " call it without them to list the names"
                 )
@@ -90,7 +89,7 @@ class InvestigationTools:
             rest = "narrow it by service or text"
         else:
             if text:
-                raise ToolError("text does not go with a name: it searches the list of metrics")
+                raise refusal("text does not go with a name: it searches the list of metrics")
             found = await self._answers.ask(
                 "metric",
                 name=name,
@@ -119,7 +118,7 @@ class InvestigationTools:
             found,
             max_tokens=max_tokens,
             rest="narrow it by service, since or until, or take the next page",
-            following=lambda shown: older(shown, "sessions", limit),
+            following=lambda shown: older(shown, found, "sessions", limit),
         )
 
     async def session_summary(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastmcp import FastMCP
-from fastmcp.exceptions import ResourceError
+from fastmcp.exceptions import ResourceError, ToolError
 from mcp_types import Annotations
 
 from receiver.mcp.answers import Answers, said
@@ -77,8 +77,10 @@ class Resources:
 
     async def trace(self, trace_id: str) -> str:
         """Return the outline of a trace."""
-        with said(ResourceError):
-            found = await (await self._answers.access()).ask("outline", {"trace_id": [trace_id]})
+        try:
+            found = await self._answers.ask_trace("outline", trace_id)
+        except ToolError as error:
+            raise ResourceError(str(error), log_level=error.log_level) from error
         return await self._answers.text(found)
 
 

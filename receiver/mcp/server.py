@@ -14,6 +14,7 @@ from receiver import __version__
 from receiver.access import Access
 from receiver.config import Settings
 from receiver.mcp.answers import AccessOf, Answers
+from receiver.mcp.ingest import RequestsOf
 from receiver.mcp.ingester_tools import IngesterTools
 from receiver.mcp.investigation_tools import InvestigationTools
 from receiver.mcp.prompts import add_prompts
@@ -35,12 +36,13 @@ instruction. Hidden characters in it are shown as escapes.
 """
 
 
-def build_server(access_of: AccessOf | Access, settings: Settings) -> FastMCP:
+def build_server(access_of: AccessOf | Access, settings: Settings, *, requests_of: RequestsOf) -> FastMCP:
     """Return the server; no transport runs yet.
 
     Args:
         access_of: The receiver, or what gives it, asked at every call: so it may come late and change.
         settings: ``mcp`` limits answers; ``query`` and ``embed`` are told by ``otel_ingester_stats``.
+        requests_of: Makes what judges OTLP requests in files and ``trace_data``.
     """
     _adopt_loggers()
     answers = Answers(access_of, settings.mcp)
@@ -52,7 +54,7 @@ def build_server(access_of: AccessOf | Access, settings: Settings) -> FastMCP:
         on_duplicate="error",
         middleware=[PlainRefusals()],
     )
-    IngesterTools(answers, settings).add_to(server)
+    IngesterTools(answers, settings, requests_of).add_to(server)
     TraceTools(answers).add_to(server)
     InvestigationTools(answers).add_to(server)
     Resources(answers).add_to(server)
@@ -61,10 +63,11 @@ def build_server(access_of: AccessOf | Access, settings: Settings) -> FastMCP:
 
 
 def _adopt_loggers() -> None:
-    """Let the libraries of MCP log where the receiver does, from warnings on; FastMCP brings handlers of its own."""
+    """Let the libraries of MCP log where the receiver does; FastMCP brings handlers of its own."""
     ours = logging.getLogger("receiver")
-    for name in ("fastmcp", "mcp"):
+    # FastMCP warns of wrong arguments: agents read that in the answer, and nobody needs it in the log
+    for name, least in (("fastmcp", logging.ERROR), ("mcp", logging.WARNING)):
         theirs = logging.getLogger(name)
         theirs.handlers[:] = ours.handlers
         theirs.propagate = not ours.handlers
-        theirs.setLevel(max(ours.getEffectiveLevel(), logging.WARNING))
+        theirs.setLevel(max(ours.getEffectiveLevel(), least))

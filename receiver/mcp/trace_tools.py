@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from fastmcp import FastMCP
-from fastmcp.exceptions import ToolError
 from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
-from receiver.mcp.answers import Answers, schema
+from receiver.mcp.answers import Answers, hex_of, refusal, schema
 from receiver.mcp.parameters import (
     Attributes,
     Limit,
@@ -123,23 +122,23 @@ class TraceTools:
             found,
             max_tokens=max_tokens,
             rest=_NARROWER,
-            following=lambda shown: older(shown, "traces", limit),
+            following=lambda shown: older(shown, found, "traces", limit),
         )
 
     async def trace_outline(self, trace_id: TraceId, max_tokens: Tokens = None) -> ToolResult:
         """Show the shape of one trace: critical path, errors and the slowest spans. Then: get_span."""
         return await self._answers.wrapped(
-            await self._answers.ask("outline", trace_id=trace_id),
+            await self._answers.ask_trace("outline", trace_id),
             max_tokens=max_tokens,
             rest="get_span shows one span in full; run_sql over the table spans selects some",
         )
 
     async def get_span(self, trace_id: TraceId, span_id: SpanId, max_tokens: Tokens = None) -> ToolResult:
         """Show one span in full: attributes, events, links, its log records and its resource."""
-        trace = await self._answers.ask("trace", trace_id=trace_id, limit=_SPANS_READ)
+        trace = await self._answers.ask_trace("trace", trace_id, limit=_SPANS_READ)
         found = await asyncio.to_thread(_span_of, trace, span_id.lower())
         if found is None:
-            raise ToolError(
+            raise refusal(
                 f"the trace {trace['trace_id']} has no span {span_id.lower()}; trace_outline lists span ids"
             )
         return await self._answers.wrapped(
@@ -164,13 +163,13 @@ class TraceTools:
     ) -> ToolResult:
         """List the log records of one trace, newest first."""
         found = await self._answers.ask(
-            "logs", trace_id=trace_id, min_severity=min_severity, text=text, until=until, limit=limit
+            "logs", trace_id=hex_of(trace_id), min_severity=min_severity, text=text, until=until, limit=limit
         )
         return await self._answers.wrapped(
             found,
             max_tokens=max_tokens,
             rest="narrow it by min_severity or text, or take the next page",
-            following=lambda shown: older(shown, "logs", limit),
+            following=lambda shown: older(shown, found, "logs", limit),
         )
 
     async def compare_traces(
@@ -183,20 +182,19 @@ class TraceTools:
     ) -> ToolResult:
         """Compare two traces: what only one of them has, what became slower, what failed in one of them."""
         return await self._answers.wrapped(
-            await self._answers.ask("compare", a=trace_id, b=other_trace_id),
+            await self._answers.ask_trace("compare", trace_id, other_trace_id),
             max_tokens=max_tokens,
             rest="trace_outline shows each of them",
         )
 
 
-def older(shown: Any, of: str, limit: int) -> Mapping[str, Any] | None:
-    """Return the arguments for the records that are older than the last one shown; None at the end of a list."""
+def older(shown: Any, found: Mapping[str, Any], of: str, limit: int) -> Mapping[str, Any] | None:
+    """Return the arguments for what is older than the last record shown; None where that was the last of all."""
     records = shown.get(of) if isinstance(shown, dict) else None
-    if not records:
+    if not records or (len(records) == len(found[of]) < limit):
         return None
-    last = records[-1]
-    time = last.get("time") if isinstance(last, dict) else None
-    return {"until": time} if time and len(records) <= limit else None
+    time = records[-1].get("time") if isinstance(records[-1], dict) else None
+    return {"until": time} if time else None
 
 
 def _span_of(trace: Mapping[str, Any], span_id: str) -> dict[str, Any] | None:

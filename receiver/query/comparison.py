@@ -6,6 +6,7 @@ counted and added up. Pure: the records of two traces in, figures out. Exchangin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +42,13 @@ class Way:
     """One way from the root, in both traces."""
 
     above: Way | None
+    depth: int
     a: Side = field(default_factory=Side)
     b: Side = field(default_factory=Side)
+
+    def sides(self, number: int) -> tuple[Side, Side]:
+        """Return the side of one trace and the other's; 0 is a."""
+        return (self.b, self.a) if number else (self.a, self.b)
 
 
 def comparison_of(a: TraceRecords, b: TraceRecords, *, limit: int) -> dict[str, Any]:
@@ -58,13 +64,13 @@ def comparison_of(a: TraceRecords, b: TraceRecords, *, limit: int) -> dict[str, 
     for number, forest in enumerate(forests):
         _gather(ways, forest, number)
     both = [way for way in ways.values() if way.a.count and way.b.count]
-    changed = [(way, way.b.total_ns - way.a.total_ns) for way in both if _differs(way)]
-    lists: dict[str, Rows] = {
-        "slower": [_changed(way) for way, difference in _ranked(changed) if difference > 0],
-        "faster": [_changed(way) for way, difference in _ranked(changed) if difference < 0],
+    changed = sorted((way for way in both if _differs(way)), key=_most_changed)
+    lists: dict[str, Sequence[Any]] = {
+        "slower": [way for way in changed if way.b.total_ns > way.a.total_ns],
+        "faster": [way for way in changed if way.b.total_ns < way.a.total_ns],
         "counts": sorted(
-            (_changed(way) for way in both if way.a.count != way.b.count),
-            key=lambda each: (-abs(each["b"]["count"] - each["a"]["count"]), each["way"]),
+            (way for way in both if way.a.count != way.b.count),
+            key=lambda way: (-abs(way.b.count - way.a.count), _most_changed(way)),
         ),
         "only_in_a": _only(ways, 0),
         "only_in_b": _only(ways, 1),
@@ -72,11 +78,15 @@ def comparison_of(a: TraceRecords, b: TraceRecords, *, limit: int) -> dict[str, 
         "errors_only_in_b": _errors(ways, 1),
         "attributes": _root_differences(forests, a, b),
     }
+    # Ways are written out behind the cut only: each is as long as its trace is deep.
+    shown: dict[str, Rows] = {
+        name: [_DESCRIBED[name](each) for each in found[:limit]] for name, found in lists.items()
+    }
     answer: dict[str, Any] = {
         "a": _totals(forests[0], a),
         "b": _totals(forests[1], b),
         "same_root": _same_root(forests),
-        **{name: found[:limit] for name, found in lists.items()},
+        **shown,
         "cut": {name: len(found) - limit for name, found in lists.items() if len(found) > limit},
         "truncated": a.truncated or b.truncated,
     }
@@ -90,9 +100,9 @@ def _gather(ways: dict[tuple[int, str, str], Way], forest: Forest, number: int) 
         key = (id(above) if above is not None else 0, *place.operation)
         way = ways.get(key)
         if way is None:
-            way = ways[key] = Way(above)
+            way = ways[key] = Way(above, place.depth)
         of_place[id(place)] = way
-        side = way.b if number else way.a
+        side, _ = way.sides(number)
         side.count += 1
         side.total_ns += place.length_ns
         side.own_ns += place.own_ns
@@ -104,7 +114,7 @@ def _gather(ways: dict[tuple[int, str, str], Way], forest: Forest, number: int) 
     for place in reversed(list(in_order(forest.roots))):
         below = counted.pop(id(place), 0)
         way = of_place[id(place)]
-        (way.b if number else way.a).below += below
+        way.sides(number)[0].below += below
         if place.parent is not None:
             counted[id(place.parent)] = counted.get(id(place.parent), 0) + below + 1
 
@@ -114,9 +124,10 @@ def _differs(way: Way) -> bool:
     return more - less >= LEAST_DIFFERENCE_NS and more >= LEAST_RATIO * less
 
 
-def _ranked(changed: list[tuple[Way, int]]) -> list[tuple[Way, int]]:
-    """Return the ways whose own time changed most first: their callers changed because of them."""
-    return sorted(changed, key=lambda each: (-abs(each[0].b.own_ns - each[0].a.own_ns), -abs(each[1])))
+def _most_changed(way: Way) -> tuple[int, int, int]:
+    """Rank ways whose own time changed most first: their callers changed because of them."""
+    own, whole = way.b.own_ns - way.a.own_ns, way.b.total_ns - way.a.total_ns
+    return -abs(own), -abs(whole), way.depth
 
 
 def _changed(way: Way) -> dict[str, Any]:
@@ -140,42 +151,41 @@ def _figures(side: Side) -> dict[str, Any]:
     }
 
 
-def _only(ways: dict[tuple[int, str, str], Way], number: int) -> Rows:
+def _only(ways: Mapping[tuple[int, str, str], Way], number: int) -> list[tuple[Way, Side]]:
     """Return the topmost ways that one trace alone has, the ones with the most time first."""
-    found: Rows = []
+    found: list[tuple[Way, Side]] = []
     for way in ways.values():
-        mine, other = (way.b, way.a) if number else (way.a, way.b)
-        above = way.above
-        if other.count or not mine.count:
-            continue
-        if above is not None and not (above.a if number else above.b).count:
-            continue  # the one above says it already
-        found.append({"way": _way(way), **_figures(mine), "spans_below": mine.below})
-    return sorted(found, key=lambda each: (-each["total_ms"], each["way"]))
+        mine, other = way.sides(number)
+        # below a way that the other trace does not have either, that one says it already
+        if mine.count and not other.count and (way.above is None or way.above.sides(number)[1].count):
+            found.append((way, mine))
+    return sorted(found, key=lambda each: (-each[1].total_ns, each[0].depth))
 
 
-def _errors(ways: dict[tuple[int, str, str], Way], number: int) -> Rows:
+def _missing(found: tuple[Way, Side]) -> dict[str, Any]:
+    way, side = found
+    return {"way": _way(way), **_figures(side), "spans_below": side.below}
+
+
+def _errors(ways: Mapping[tuple[int, str, str], Way], number: int) -> list[tuple[Way, Side]]:
     """Return the ways on which spans of one trace alone failed, the deepest first."""
-    found: list[tuple[int, dict[str, Any]]] = []
-    for way in ways.values():
-        mine, other = (way.b, way.a) if number else (way.a, way.b)
-        if not mine.failed or other.errors:
-            continue
-        kind, message = exception_of(mine.failed.span)
-        found.append(
-            (
-                mine.failed.depth,
-                {
-                    "way": _way(way),
-                    "errors": mine.errors,
-                    "count": mine.count,
-                    "span_id": mine.failed.span["span_id"],
-                    "status_message": cut(mine.failed.span["status_message"]),
-                    "exception": {"type": kind, "message": message} if kind or message else None,
-                },
-            )
-        )
-    return [each for _, each in sorted(found, key=lambda pair: (-pair[0], pair[1]["way"]))]
+    found = [(way, *way.sides(number)) for way in ways.values()]
+    failed = [(way, mine) for way, mine, other in found if mine.errors and not other.errors]
+    return sorted(failed, key=lambda each: (-each[0].depth, -each[1].errors))
+
+
+def _failure(found: tuple[Way, Side]) -> dict[str, Any]:
+    way, side = found
+    span: Mapping[str, Any] = side.failed.span if side.failed else {}
+    kind, message = exception_of(span)
+    return {
+        "way": _way(way),
+        "errors": side.errors,
+        "count": side.count,
+        "span_id": span["span_id"],
+        "status_message": cut(span["status_message"]),
+        "exception": {"type": kind, "message": message} if kind or message else None,
+    }
 
 
 def _way(way: Way) -> list[str]:
@@ -230,3 +240,11 @@ def _totals(forest: Forest, records: TraceRecords) -> dict[str, Any]:
         "error_count": sum(place.failed for place in forest.places),
         "services": sorted({place.operation[0] for place in forest.places}),
     }
+
+
+_DESCRIBED: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    **dict.fromkeys(("slower", "faster", "counts"), _changed),
+    **dict.fromkeys(("only_in_a", "only_in_b"), _missing),
+    **dict.fromkeys(("errors_only_in_a", "errors_only_in_b"), _failure),
+    "attributes": dict,
+}

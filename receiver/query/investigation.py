@@ -44,12 +44,11 @@ def windows_of(
     if baseline_since_ns is None:
         baseline_since_ns = max(0, baseline_until_ns - (until_ns - since_ns))
     if baseline_since_ns >= baseline_until_ns:
-        raise InvalidFilterError(
-            "the baseline is empty", hint="baseline_since must be before baseline_until"
-        )
+        raise InvalidFilterError("the baseline is empty", hint="baseline_since must be before baseline_until")
     if baseline_since_ns < until_ns and since_ns < baseline_until_ns:
         raise InvalidFilterError(
-            "the window and its baseline overlap", hint="leave the baseline out: it is the time before the window"
+            "the window and its baseline overlap",
+            hint="leave the baseline out: it is the time before the window",
         )
     return TimeWindow(since_ns, until_ns), TimeWindow(baseline_since_ns, baseline_until_ns)
 
@@ -296,7 +295,9 @@ def _note(figures: WindowFigures, question: WindowQuestion) -> str | None:
     now = any(resource.count for resource in figures.resources)
     before = any(resource.baseline_count for resource in figures.resources)
     if not now and not before:
-        return f"no span and no log record {whose}is stored in these times; list services shows names and times"
+        return (
+            f"no span and no log record {whose}is stored in these times; list services shows names and times"
+        )
     if not now:
         return f"no span and no log record {whose}is stored in the window"
     if not before:

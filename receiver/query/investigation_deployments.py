@@ -58,7 +58,9 @@ def _new_values(service: str, resources: list[ResourceWindow]) -> Rows:
     for key, values in now.items():
         new = [value for value in values if value not in before[key]]
         if len(new) <= _MOST_NEW and len(before[key]) <= _MOST_BEFORE:
-            found += [_line(service, key, value, sorted(before[key])[:_SHOWN], values[value]) for value in new]
+            found += [
+                _line(service, key, value, sorted(before[key])[:_SHOWN], values[value]) for value in new
+            ]
     return found
 
 

@@ -7,7 +7,7 @@ reader, the embedder and the vector index, and the running server where there is
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ from receiver.errors import (
     QueryError,
 )
 from receiver.ports import Embedder, Rows
+from receiver.query.agent_sessions import MOST_RECORDS, AgentSessions
 from receiver.query.buckets import Aggregation, stretches
 from receiver.query.comparison import comparison_of
 from receiver.query.investigation import investigation_of, windows_of
@@ -40,12 +41,14 @@ from receiver.questions import (
     MetricQuestion,
     Pipeline,
     PipelineFigures,
+    SessionFilters,
     SqlAnswer,
     StoreReader,
     TraceRecords,
     VectorIndex,
     WindowQuestion,
 )
+from receiver.sessions.prices import PriceTable, packaged_prices
 from receiver.signals import Signal
 from receiver.times import NS
 
@@ -83,6 +86,7 @@ class QueryService:
         config: QueryConfig,
         prepare: Callable[[str], str],
         pipeline: Pipeline | None = None,
+        prices: PriceTable | None = None,
     ) -> None:
         """Keep what answers are made of.
 
@@ -93,6 +97,7 @@ class QueryService:
             config: Defaults and limits.
             prepare: Brings a question into the form that texts have when they are embedded.
             pipeline: The running server; None where a file is read without one.
+            prices: What models cost; None: the packaged table.
         """
         self._reader = reader
         self._embedder = embedder
@@ -100,6 +105,9 @@ class QueryService:
         self._config = config
         self._prepare = prepare
         self._pipeline = pipeline
+        self._questions: OrderedDict[str, np.ndarray[Any, np.dtype[np.float32]]] = OrderedDict()
+        """Vectors of recent questions, by the form that was embedded; the latest asked stands last."""
+        self._agents = AgentSessions(reader, prices or packaged_prices())
 
     @property
     def config(self) -> QueryConfig:
@@ -159,18 +167,51 @@ class QueryService:
             f"matched by words, because {reason_for_text}",
         )
 
+    async def search_vector(
+        self,
+        vector: np.ndarray[Any, np.dtype[np.float32]],
+        filters: Filters | None = None,
+        *,
+        limit: int = 10,
+        threshold: float | None = None,
+    ) -> Rows:
+        """Return the records nearest to a vector, the best one of each trace, most similar first.
+
+        Args:
+            vector: Of the embedder's model and at unit length.
+            filters: What a record must be.
+            limit: Most results.
+            threshold: Least cosine similarity; the configured one if None.
+
+        Raises:
+            InvalidFilterError: ``limit`` is out of range.
+            StoreUnavailableError: The store cannot be read now.
+        """
+        least = self._config.threshold if threshold is None else threshold
+        return await self._nearest_records(vector, filters or Filters(), self._checked_limit(limit), least)
+
     def _no_vectors_because(self) -> str | None:
         if not self._embedder.available:
             return "the embedding model is not available"
         return None if len(self._index) else "no text has a vector yet"
 
     async def _question_vector(self, question: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-        (chunks,) = await self._embedder.embed([self._prepare(question)], urgent=True)
+        form = self._prepare(question)
+        known = self._questions.get(form)
+        if known is not None:
+            self._questions.move_to_end(form)
+            return known
+        (chunks,) = await self._embedder.embed([form], urgent=True)
         if not len(chunks):
             raise EmbeddingUnavailableError("the model made no vector of the question")
         mean = np.asarray(chunks, dtype=np.float32).mean(axis=0)
         length = float(np.linalg.norm(mean))
-        return (mean / length).astype(np.float32) if length else mean
+        vector = (mean / length).astype(np.float32) if length else mean
+        if self._config.question_cache:
+            self._questions[form] = vector
+            while len(self._questions) > self._config.question_cache:
+                self._questions.popitem(last=False)
+        return vector
 
     async def _nearest_records(
         self, vector: np.ndarray[Any, np.dtype[np.float32]], filters: Filters, limit: int, least: float
@@ -338,6 +379,27 @@ class QueryService:
             "series": series[:_MOST_SERIES],
             "truncated": answer.truncated or len(series) > _MOST_SERIES,
         }
+
+    async def sessions(self, filters: SessionFilters | None = None, *, limit: int = 20) -> dict[str, Any]:
+        """Return the agents' sessions with their sums, the one with the newest record first.
+
+        Raises:
+            InvalidFilterError: ``limit`` is out of range.
+        """
+        return await self._agents.sessions(filters or SessionFilters(), self._checked_limit(limit))
+
+    async def session(self, session_id: str, *, limit: int = MOST_RECORDS) -> dict[str, Any]:
+        """Return one session: its turns, their calls, tokens and cost.
+
+        Args:
+            session_id: Its id, or at least 6 characters that only its id begins with.
+            limit: Most records of it that are read.
+
+        Raises:
+            NotFoundError: There is no such session.
+            InvalidFilterError: Several ids begin so.
+        """
+        return await self._agents.session(session_id, limit)
 
     async def stats(self) -> dict[str, Any]:
         """Return exact counts of the store, and spool, quarantine and backlog of the running server."""

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from receiver.questions import AgentRecord
 from receiver.sessions.attributes import Attributes, first, number, text, truth, whole
-from receiver.sessions.statements import CallKind, CallStatement, Context, FaultStatement, PromptStatement, Statement
+from receiver.sessions.statements import (
+    CallKind,
+    CallStatement,
+    Context,
+    FaultStatement,
+    PromptStatement,
+    Statement,
+)
 from receiver.sessions.tokens import Tokens
 
 TOKEN_METRIC = "claude_code.token.usage"  # noqa: S105 - the name of a metric
@@ -79,6 +86,7 @@ def _model_call(record: AgentRecord, context: Context, *, failed: bool | None) -
         end_ns=record.end_ns,
         duration_ns=_duration(record),
         ids=_request_ids(record),
+        id_kinds=frozenset({"request"} if _request_ids(record) else ()),
         name="chat",
         provider=text(attributes, "gen_ai.provider.name", "gen_ai.system"),
         model=text(attributes, "model", "gen_ai.request.model"),
@@ -102,6 +110,7 @@ def _tool_call(record: AgentRecord, context: Context) -> CallStatement:
         end_ns=record.end_ns,
         duration_ns=_duration(record),
         ids=(tool_id,) if tool_id else (),
+        id_kinds=frozenset({"tool"} if tool_id else ()),
         name=text(attributes, "tool_name", "gen_ai.tool.name"),
         failed=failed,
         error=text(attributes, "error", "error_type") if failed else "",
@@ -120,9 +129,11 @@ def _cost(attributes: Attributes) -> float | None:
 def _request_ids(record: AgentRecord) -> tuple[str, ...]:
     attributes = record.attributes
     found = [text(attributes, name) for name in ("request_id", "client_request_id", "gen_ai.response.id")]
-    for event in record.events:
-        if event.get("name") == "gen_ai.request.attempt":
-            found.append(text(event.get("attributes") or {}, "client_request_id"))
+    found += [
+        text(event.get("attributes") or {}, "client_request_id")
+        for event in record.events
+        if event.get("name") == "gen_ai.request.attempt"
+    ]
     return tuple(dict.fromkeys(each for each in found if each))
 
 

@@ -11,7 +11,14 @@ from __future__ import annotations
 from receiver.questions import AgentRecord
 from receiver.sessions.attributes import number, text, truth, whole
 from receiver.sessions.gemini_cli import stated_duration
-from receiver.sessions.statements import CallKind, CallStatement, Context, FaultStatement, PromptStatement, Statement
+from receiver.sessions.statements import (
+    CallKind,
+    CallStatement,
+    Context,
+    FaultStatement,
+    PromptStatement,
+    Statement,
+)
 from receiver.sessions.tokens import Tokens, split_input
 
 
@@ -24,11 +31,13 @@ def read_event(record: AgentRecord, event: str, context: Context) -> Statement |
         )
     error = text(attributes, "error.message", "error_message")
     if event == "sse_event" and text(attributes, "event.kind") == "response.completed" and not error:
+        response_id = text(attributes, "response_id", "gen_ai.response.id")
         return CallStatement(
             context=context,
             kind=CallKind.MODEL,
             end_ns=record.end_ns,
-            ids=tuple(each for each in (text(attributes, "response_id", "gen_ai.response.id"),) if each),
+            ids=(response_id,) if response_id else (),
+            id_kinds=frozenset({"response"} if response_id else ()),
             name="chat",
             model=text(attributes, "model", "slug"),
             tokens=_usage(record),
@@ -52,6 +61,7 @@ def read_event(record: AgentRecord, event: str, context: Context) -> Statement |
             end_ns=record.end_ns,
             duration_ns=stated_duration(attributes),
             ids=(call_id,) if call_id else (),
+            id_kinds=frozenset({"tool"} if call_id else ()),
             name=text(attributes, "tool_name"),
             failed=None if success is None else not success,
             error=(error or text(attributes, "output")) if success is False else "",

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from receiver.questions import AgentRecord, Status
-from receiver.sessions.agents import FILE_SCOPE
+from receiver.sessions.agents import CLAUDE_CODE, FILE_FORMAT, FILE_SCOPE, GEMINI_CLI
 from receiver.sessions.attributes import Attributes, first, number, text, truth, whole
 from receiver.sessions.statements import CallKind, CallStatement, Context
 from receiver.sessions.tokens import Tokens, split_input
@@ -49,6 +49,8 @@ _REASONING = (
     "llm.usage.reasoning_tokens",
 )
 _TOOL_IDS = ("gen_ai.tool.call.id", "gen_ai.tool.call_id", "tool.call_id", "tool_use_id", "call_id")
+_REQUEST_IDS = ("request_id", "client_request_id")
+_RESPONSE_IDS = ("gen_ai.response.id", "response_id")
 _LONGEST_MESSAGES = 1 << 20
 
 
@@ -66,9 +68,7 @@ def kind_of(attributes: Attributes) -> CallKind | None:
     return None
 
 
-def read_call(
-    record: AgentRecord, attributes: Attributes, context: Context, kind: CallKind
-) -> CallStatement:
+def read_call(record: AgentRecord, attributes: Attributes, context: Context, kind: CallKind) -> CallStatement:
     """Return what a span, or the event that holds an inference's details, says about its call.
 
     Args:
@@ -88,17 +88,22 @@ def read_call(
         "agent": text(attributes, "subagent_name", "agent_id"),
     }
     if kind is CallKind.TOOL:
+        tool_ids = _distinct(attributes, _TOOL_IDS)
         return CallStatement(
-            ids=_distinct(attributes, _TOOL_IDS),
+            ids=tool_ids,
+            id_kinds=frozenset({"tool"} if tool_ids else ()),
             name=text(attributes, "gen_ai.tool.name", "tool_name", "function_name"),
             **common,
         )
+    request_ids, response_ids = _distinct(attributes, _REQUEST_IDS), _distinct(attributes, _RESPONSE_IDS)
     return CallStatement(
-        ids=_distinct(attributes, ("request_id", "client_request_id", "gen_ai.response.id", "response_id")),
+        ids=tuple(dict.fromkeys(request_ids + response_ids)),
+        id_kinds=frozenset({"request"} if request_ids else ())
+        | frozenset({"response"} if response_ids else ()),
         name=text(attributes, "gen_ai.operation.name") or "chat",
         provider=text(attributes, "gen_ai.provider.name", "gen_ai.system", "llm.system"),
         model=text(attributes, "gen_ai.response.model", "gen_ai.request.model", "model"),
-        tokens=usage(attributes),
+        tokens=usage(attributes, _file_format(record)),
         cost_usd=number(attributes, "gen_ai.usage.cost", "llm.cost.total", "cost_usd"),
         first_token_ms=_first_token_ms(attributes),
         attempts=whole(attributes, "attempt") or 1,
@@ -107,19 +112,31 @@ def read_call(
     )
 
 
-def usage(attributes: Attributes) -> Tokens | None:
-    """Return the tokens of a call; None where nothing is said about them."""
+def usage(attributes: Attributes, file_format: str = "") -> Tokens | None:
+    """Return the tokens of a call; None where nothing is said about them.
+
+    Args:
+        attributes: Of its record, normalised.
+        file_format: Of the session file that the record was made of: these spans hold the file's own counts, which
+            for Claude Code leave out the cached tokens, and for Gemini CLI have the thoughts beside the output.
+    """
     sent = whole(attributes, *_INPUT, "input_tokens")
     output = whole(attributes, *_OUTPUT, "output_tokens")
     if sent is None and output is None:
         return None
+    reasoning = whole(attributes, *_REASONING) or 0
     return split_input(
         sent=sent or 0,
         cache_read=whole(attributes, *_CACHE_READ) or 0,
         cache_creation=whole(attributes, *_CACHE_CREATION) or 0,
-        output=output or 0,
-        reasoning=whole(attributes, *_REASONING) or 0,
+        output=(output or 0) + (reasoning if file_format == GEMINI_CLI else 0),
+        reasoning=reasoning,
+        included=file_format != CLAUDE_CODE,
     )
+
+
+def _file_format(record: AgentRecord) -> str:
+    return text(record.attributes, FILE_FORMAT) if record.scope == FILE_SCOPE else ""
 
 
 def last_user_message(messages: Any) -> str:

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from receiver.questions import AgentRecord
 from receiver.sessions.attributes import Attributes, number, text, truth, whole
-from receiver.sessions.statements import CallKind, CallStatement, Context, FaultStatement, PromptStatement, Statement
+from receiver.sessions.statements import (
+    CallKind,
+    CallStatement,
+    Context,
+    FaultStatement,
+    PromptStatement,
+    Statement,
+)
 from receiver.sessions.tokens import Tokens, split_input
 
 TOKEN_METRIC = "gemini_cli.token.usage"  # noqa: S105 - the name of a metric
@@ -42,6 +49,7 @@ def read_event(
             end_ns=record.end_ns,
             duration_ns=stated_duration(attributes),
             ids=(response_id,) if response_id else (),
+            id_kinds=frozenset({"response"} if response_id else ()),
             name="generate_content",
             model=text(attributes, "model"),
             tokens=_usage(attributes, thoughts_apart=thoughts_apart),
@@ -56,7 +64,8 @@ def read_event(
             time_ns=record.time_ns,
             ids=(response_id,) if response_id else (),
             model=text(attributes, "model"),
-            error=text(attributes, "error_message", "error", "error_type", "status_code") or "the request failed",
+            error=text(attributes, "error_message", "error", "error_type", "status_code")
+            or "the request failed",
             of_request=True,
         )
     if event == "tool_call":
@@ -68,6 +77,7 @@ def read_event(
             end_ns=record.end_ns,
             duration_ns=stated_duration(attributes),
             ids=(call_id,) if call_id else (),
+            id_kinds=frozenset({"tool"} if call_id else ()),
             name=text(attributes, "function_name"),
             failed=None if success is None else not success,
             error=text(attributes, "error", "error_type") if success is False else "",

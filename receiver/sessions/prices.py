@@ -6,7 +6,8 @@ name: ``config/prices.yaml`` in the working directory, or the one that the setti
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,10 @@ from receiver.sessions.tokens import Tokens
 DEFAULT_FILE = Path("config/prices.yaml")
 _PACKAGED = "prices.yaml"
 _BOUNDARIES = "-@:"
+_ANOTHER = re.compile(
+    r"[-@:](?:\d{1,2}(?!\d)|(?:pro|ultra|mini|nano|lite|fast|audio|realtime|live|image|tts|deep)(?![a-z]))"
+)
+"""What makes another model, at another price, of the name before it: a version, a size, another kind of output."""
 _SHOWN = 60
 
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
@@ -40,7 +45,7 @@ class Price(BaseModel):
     """None: tokens from a cache cost what other input costs."""
     cache_creation: Dollars | None = None
     """None: the same."""
-    as_of: datetime.date
+    as_of: dt.date
     """The day on which this was the price."""
 
     def of(self, tokens: Tokens) -> float:
@@ -64,14 +69,15 @@ class PriceTable:
     def find(self, model: str) -> Price | None:
         """Return the price of the longest entry that the model's name begins with; None where there is none.
 
-        An entry ends where a part of the name ends, and never before a number: ``gpt-5`` is the price of
-        ``gpt-5-2025-08-07`` and not that of ``gpt-5.1``, nor ``claude-opus-4`` that of ``claude-opus-4-9``.
+        An entry ends where a part of the name ends, and never before a version or a size: ``gpt-5`` is the price
+        of ``gpt-5-codex`` and not that of ``gpt-5.1`` or ``gpt-5-mini``, nor ``claude-opus-4`` that of
+        ``claude-opus-4-9``.
         """
         name = canonical(model)
         end = len(name)
         while end > 0:
             price = self.prices.get(name[:end])
-            if price is not None and not name[end + 1 : end + 2].isdigit():
+            if price is not None and not _ANOTHER.match(name, end):
                 return price
             end = max(name.rfind(boundary, 0, end) for boundary in _BOUNDARIES)
         return None
@@ -105,7 +111,8 @@ def load_prices(path: str = "") -> PriceTable:
         if not path:
             return packaged_prices()
         raise ConfigError(
-            f"the price table {file} does not exist", hint="query.prices_path names it; empty: config/prices.yaml"
+            f"the price table {file} does not exist",
+            hint="query.prices_path names it; empty: config/prices.yaml",
         ) from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"the price table {file} cannot be read: {error}") from error

@@ -135,6 +135,8 @@ def _of_span(span: _Span, context: Context, tree: SpanTree) -> Statement | None:
     if statement is None and span.kind is not None:
         statement = conventions.read_call(record, span.attributes, context, span.kind)
     if isinstance(statement, CallStatement):
+        if context.origin is Origin.FILE and _said_by_the_agent(statement):
+            return None
         part = tree.parent(span.key) if span.event in _TOOL_PARTS else ""
         statement = replace(statement, parts=tuple(each for each in (span.key, part) if each))
     return statement
@@ -150,6 +152,16 @@ def _of_event(record: AgentRecord, turn_above: Mapping[str, str]) -> Statement |
         attributes = normalised(record.attributes)
         return conventions.read_call(record, attributes, context, CallKind.MODEL)
     return statement
+
+
+def _said_by_the_agent(call: CallStatement) -> bool:
+    """Return whether an answer in a file came from no model: Claude Code writes some itself."""
+    return (
+        call.kind is CallKind.MODEL
+        and not call.model
+        and not call.failed
+        and (call.tokens is None or not call.tokens.total)
+    )
 
 
 def _with_message(context: Context, record: AgentRecord) -> Context:

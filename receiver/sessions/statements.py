@@ -51,6 +51,8 @@ class CallStatement:
     duration_ns: int | None = None
     ids: tuple[str, ...] = ()
     """Ids that only this call has: of the request, the response, the tool use."""
+    id_kinds: frozenset[str] = frozenset()
+    """Which of these; records that differ in an id of one kind are of two calls."""
     parts: tuple[str, ...] = ()
     """Spans that are this call, or a part of it."""
     name: str = ""

@@ -73,5 +73,3 @@ def metric_usage(records: Iterable[AgentRecord]) -> MetricUsage:
         apart = replace(found, input=max(0, found.input - found.cache_read)) if holds_cached else found
         together[model] = together[model].plus(apart)
     return MetricUsage(dict(together), dict(cost), names)
-
-

@@ -23,7 +23,9 @@ from receiver.setup.options import SERVER_NAME, Options, OtlpProtocol
 from receiver.setup.places import Places
 from receiver.signals import Signal
 
-_RECEIVERS = {"otlp": {"protocols": {"grpc": {"endpoint": "localhost:14317"}, "http": {"endpoint": "localhost:14318"}}}}
+_RECEIVERS = {
+    "otlp": {"protocols": {"grpc": {"endpoint": "localhost:14317"}, "http": {"endpoint": "localhost:14318"}}}
+}
 
 
 class Collector:
@@ -118,7 +120,8 @@ def _parsed(text: str) -> dict[str, Any]:
         mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SetupError(
-            f"it is not YAML: {error.problem or error.context}{where}", hint="nothing was written; mend it first"
+            f"it is not YAML: {error.problem or error.context}{where}",
+            hint="nothing was written; mend it first",
         ) from None
     except yaml.YAMLError as error:
         raise SetupError(f"it is not YAML: {error}", hint="nothing was written; mend it first") from None

@@ -121,14 +121,14 @@ def _changed(text: str, change: Change) -> str:
     start = _skipped(text, 1 if text.startswith(_BYTE_ORDER_MARK) else 0)
     style = _style_of(text, start)
     for depth, name in enumerate(change.path):
-        members, end = _members(text, start)
+        members, _ = _members(text, start)
         member = next((each for each in reversed(members) if each.name == name), None)  # the last one counts
         rest = change.path[depth + 1 :]
         if member is None:
             value = change.new
             for inner in reversed(rest):
                 value = {inner: value}
-            return _inserted(text, start, end, members, (name, value), style)
+            return _inserted(text, start, name, value, style)
         if not rest:
             pad = _indent_of_line(text, member.start)
             written = _written(change.new, pad, style)
@@ -143,10 +143,10 @@ def _changed(text: str, change: Change) -> str:
     raise AssertionError("a path has a name")
 
 
-def _inserted(
-    text: str, start: int, end: int, members: list[_Member], new: tuple[str, Any], style: _Style
-) -> str:
-    name, value = json.dumps(new[0], ensure_ascii=False), new[1]
+def _inserted(text: str, start: int, key: str, value: Any, style: _Style) -> str:
+    """Return the text with a new member at the end of the object that opens at ``start``."""
+    members, end = _members(text, start)
+    name = json.dumps(key, ensure_ascii=False)
     if not members:
         if style.on_one_line:
             return f"{text[:start]}{{{name}: {_written(value, '', style)}}}{text[end + 1 :]}"

@@ -30,7 +30,10 @@ def check_mcp(options: Options, *, timeout_s: float) -> Sequence[str]:
         transport, where = StreamableHttpTransport(options.mcp_url), options.mcp_url
     else:
         program, *arguments = command_line(options)
-        transport, where = StdioTransport(program, arguments, keep_alive=False), " ".join([program, *arguments])
+        transport, where = (
+            StdioTransport(program, arguments, keep_alive=False),
+            " ".join([program, *arguments]),
+        )
 
     async def names() -> list[str]:
         async with Client(transport, init_timeout=timeout_s, timeout=timeout_s) as client:

@@ -16,9 +16,7 @@ _DEFAULT_QUERY_URL = Options().query_url
 _WAYS = ("type", "command", "args", "url", "httpUrl")
 
 
-def server_entry(
-    options: Options, section: str, *, typed: bool, url_key: str = "url"
-) -> Entry:
+def server_entry(options: Options, section: str, *, typed: bool, url_key: str = "url") -> Entry:
     """Return the entry of the server.
 
     Args:

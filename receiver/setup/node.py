@@ -57,7 +57,6 @@ TELEMETRY = FileTarget(
     ),
     comment=lambda _: _COMMENT,
     said=lambda _: (
-        "NODE_OPTIONS counts only in the environment that Node.js is started with: "
-        "load a .env file in the shell, for example with `set -a; . ./.env`",
+        "NODE_OPTIONS counts only where Node.js is started: load a .env file in the shell with `set -a; . ./.env`",
     ),
 )

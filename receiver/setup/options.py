@@ -75,6 +75,7 @@ def url_of(endpoint: str) -> str:
         raise SetupError(f"{endpoint!r} is not an endpoint", hint="write host and port: localhost:4317")
     if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
         raise SetupError(
-            f"{endpoint!r} says more than an endpoint", hint="write scheme, host and port: http://localhost:4317"
+            f"{endpoint!r} says more than an endpoint",
+            hint="write scheme, host and port: http://localhost:4317",
         )
     return f"{parts.scheme}://{parts.netloc}"

@@ -34,7 +34,7 @@ def text_of(path: Path) -> str | None:
         SetupError: It cannot be read, is no UTF-8, or is no file.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not stat.S_ISREG(path.stat().st_mode):
             raise SetupError(f"{path} is not a file")
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
@@ -101,10 +101,10 @@ def _replace(real: Path, text: str) -> None:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, real)
+        Path(name).replace(real)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            Path(name).unlink()
         raise
 
 

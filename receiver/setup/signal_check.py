@@ -66,7 +66,9 @@ def _wait(
     while len(stored) < len(wanted):
         try:
             server = Server(options.query_url)
-            server.request("POST", _FLUSH, b"{}")  # what it says matters less than what is found then
+            status, _ = server.request("POST", _FLUSH, b"{}")
+            if status not in (http.client.OK, http.client.SERVICE_UNAVAILABLE):
+                return stored, f"what answers at {options.query_url} is no query listener (HTTP {status})"
             for signal in wanted:
                 if signal not in stored and _is_stored(server, probe, signal):
                     stored[signal] = time.monotonic() - began
@@ -98,7 +100,9 @@ def _result(
         case Outcome.ACCEPTED if signal in stored:
             return SignalResult(signal, None, stored_s=stored[signal])
         case Outcome.ACCEPTED if trouble is not None:
-            return SignalResult(signal, "accepted, and the query listener cannot be asked for it", trouble)
+            return SignalResult(
+                signal, f"accepted at {url}, and it cannot be asked whether it is stored: {trouble}"
+            )
         case Outcome.ACCEPTED:
             return SignalResult(
                 signal,
@@ -123,7 +127,9 @@ def _what_listens(options: Options) -> str:
     option = "--http-endpoint" if is_http else "--grpc-endpoint"
     if other(options.otlp_url, Signal.TRACES, b"", timeout_s=2.0).outcome is Outcome.ACCEPTED:
         right = OtlpProtocol.GRPC if is_http else OtlpProtocol.HTTP
-        return f"that port takes OTLP over {right}: name the right one with {option}, or say --protocol {right}"
+        return (
+            f"that port takes OTLP over {right}: name the right one with {option}, or say --protocol {right}"
+        )
     try:
         status, _ = Server(options.otlp_url).request("GET", "/healthz")
     except ReceiverError:

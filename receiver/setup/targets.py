@@ -12,7 +12,5 @@ TELEMETRY: Mapping[str, Target] = {
     for module in (claude, qwen, gemini, codex, copilot, python, node, collector)
 }
 """What makes a program send here."""
-MCP: Mapping[str, Target] = {
-    module.MCP.name: module.MCP for module in (claude, qwen, gemini, codex, copilot)
-}
+MCP: Mapping[str, Target] = {module.MCP.name: module.MCP for module in (claude, qwen, gemini, codex, copilot)}
 """What lets an agent ask here."""

@@ -78,7 +78,9 @@ def _change(document: tomlkit.TOMLDocument, change: Change, *, inline: bool) -> 
             is_last = depth == len(change.path) - 2
             if document.as_string().strip():
                 document.add(tomlkit.nl())
-            table[name] = tomlkit.table(is_super_table=not is_last or isinstance(change.new, Mapping) and not inline)
+            table[name] = tomlkit.table(
+                is_super_table=not is_last or (isinstance(change.new, Mapping) and not inline)
+            )
         inner = table[name]
         if not isinstance(inner, MutableMapping):
             raise SetupError(

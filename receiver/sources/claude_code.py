@@ -26,7 +26,6 @@ from receiver.sources.claude_code_spans import (
     turn_unit,
 )
 
-
 _CONVERSATIONS = 256
 _RECENT = 4_096
 _EVENT_CHARACTERS = 4_000
@@ -212,7 +211,9 @@ class ClaudeCodeParser:
                 turn.note("interrupted", record.time_ns, {"otlp_receiver.source.by": "user"})
             elif record.data.get("isCompactSummary") is True:
                 summary, left_out = contents.cut("\n".join(str(b.get("text", "")) for b in record.blocks))
-                turn.note("compaction.summary", record.time_ns, {"summary": summary, "left_out": left_out or None})
+                turn.note(
+                    "compaction.summary", record.time_ns, {"summary": summary, "left_out": left_out or None}
+                )
 
     def _result(
         self, conversation: _Conversation, record: Record, block: dict[str, Any]
@@ -282,5 +283,3 @@ def _remember(known: dict[str, Any], identity: str, value: object = None) -> Non
     known[identity] = value
     if len(known) > _RECENT:
         known.pop(next(iter(known)))
-
-

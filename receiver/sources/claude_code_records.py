@@ -145,7 +145,8 @@ def prompt_of(record: Record) -> tuple[str, bool] | None:
 def is_interruption(record: Record) -> bool:
     """Return True if the user broke off the turn with this line."""
     return record.kind == "user" and any(
-        isinstance(block.get("text"), str) and block["text"].startswith(_INTERRUPTION) for block in record.blocks
+        isinstance(block.get("text"), str) and block["text"].startswith(_INTERRUPTION)
+        for block in record.blocks
     )
 
 

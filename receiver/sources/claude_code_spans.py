@@ -157,7 +157,9 @@ def call_unit(call: Call) -> ImportUnit:
     first, last, message = call.first, call.last, call.last.message
     model = _text(message, "model")
     failed = last.data.get("isApiErrorMessage") is True
-    stop = next((s for s in (_text(last.message, "stop_reason"), _text(first.message, "stop_reason")) if s), "")
+    stop = next(
+        (s for s in (_text(last.message, "stop_reason"), _text(first.message, "stop_reason")) if s), ""
+    )
     if model == "<synthetic>":
         model = ""
     attributes: dict[str, AttributeInput] = {
@@ -286,7 +288,9 @@ def _resource(record: Record) -> dict[str, AttributeInput]:
 def _agent_name(record: Record) -> str:
     if not record.sidechain:
         return _SERVICE
-    return record.text("attributionAgent") or record.text("agentType") or record.text("agentName") or "subagent"
+    return (
+        record.text("attributionAgent") or record.text("agentType") or record.text("agentName") or "subagent"
+    )
 
 
 def _usage(record: Record) -> dict[str, AttributeInput]:
@@ -302,8 +306,12 @@ def _usage(record: Record) -> dict[str, AttributeInput]:
         "gen_ai.usage.output_tokens": _count(usage, "output_tokens"),
         "gen_ai.usage.cache_read.input_tokens": _count(usage, "cache_read_input_tokens"),
         "gen_ai.usage.cache_creation.input_tokens": _count(usage, "cache_creation_input_tokens"),
-        "anthropic.usage.cache_creation.ephemeral_5m_input_tokens": _count(created, "ephemeral_5m_input_tokens"),
-        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens": _count(created, "ephemeral_1h_input_tokens"),
+        "anthropic.usage.cache_creation.ephemeral_5m_input_tokens": _count(
+            created, "ephemeral_5m_input_tokens"
+        ),
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens": _count(
+            created, "ephemeral_1h_input_tokens"
+        ),
         "anthropic.usage.web_search_requests": _count(searched, "web_search_requests") or None,
         "anthropic.usage.service_tier": _text(usage, "service_tier") or None,
         "anthropic.usage.speed": _text(usage, "speed") or None,
@@ -322,7 +330,7 @@ def _parts(blocks: list[dict[str, Any]]) -> list[contents.Part]:
                 if thought := _text(block, "thinking"):  # often a signature only
                     parts.append(contents.reasoning_part(thought))
             case "tool_use" | "server_tool_use" | "mcp_tool_use":
-                parts.append(contents.tool_call_part(_text(block, "name"), None, _text(block, "id")))
+                parts.append({"type": "tool_call", "id": _text(block, "id"), "name": _text(block, "name")})
             case _:
                 pass
     return parts

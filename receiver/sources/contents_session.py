@@ -5,15 +5,26 @@ Source: https://github.com/open-telemetry/semantic-conventions-genai, docs/gen-a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from receiver.otlp.span import AttributeInput, EventDraft, SpanDraft, SpanKind, StatusCode
 from receiver.ports import ImportUnit
-from receiver.sources.contents import cut, message, put_messages, text_part
+from receiver.sources.contents import (
+    Part,
+    count_left_out,
+    cut,
+    message,
+    output_messages,
+    put_messages,
+    text_part,
+)
 from receiver.sources.source import span_id_of, span_unit, trace_id_of, unit_key
 
-_STATUS_LIMIT = 2_000
+_STATUS_LIMIT = 1_000
+_EVENTS = 128
+"""Events that a turn keeps."""
+_EVENT_CHARACTERS = 4_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +43,16 @@ class Turn:
     error_type: str = ""
     attributes: dict[str, AttributeInput] = field(default_factory=dict)
     events: list[EventDraft] = field(default_factory=list)
+    sent: bool = False
+    """It is out: what follows still hangs under it."""
+
+    def note(self, name: str, time_ns: int, attributes: Mapping[str, AttributeInput]) -> None:
+        """Keep an event, with texts cut; of many the first ones."""
+        if len(self.events) < _EVENTS:
+            short = {
+                k: cut(v, _EVENT_CHARACTERS)[0] if isinstance(v, str) else v for k, v in attributes.items()
+            }
+            self.events.append(EventDraft(name=name, time_ns=time_ns, attributes=short))
 
     def reach(self, time_ns: int) -> None:
         """Let the turn last until a time at least."""
@@ -117,6 +138,12 @@ class SessionTrace:
             error_type=turn.error_type,
             events=turn.events,
         )
+
+    def over(self, turn: Turn | None) -> Iterator[ImportUnit]:
+        """Yield a turn that is complete, unless there is none or it is out already."""
+        if turn and not turn.sent:
+            turn.sent = True
+            yield self.turn(turn)
 
     def call(
         self,
@@ -223,6 +250,15 @@ class SessionTrace:
         )
         key = unit_key(f"{self._format}\0{self.session_id}", *identity)
         return span_unit(key, [span], self._resource)
+
+
+def put_answer(attributes: dict[str, AttributeInput], parts: list[Part], finish_reason: str = "") -> None:
+    """Add a model's answer to its call's attributes; what it gave to tools stands at the tools."""
+    if parts:
+        said = [{**part, "arguments": None} if part["type"] == "tool_call" else part for part in parts]
+        spoken, left_out = output_messages([message("assistant", said)], finish_reason)
+        attributes["gen_ai.output.messages"] = spoken
+        count_left_out(attributes, left_out)
 
 
 def _parent(turn: Turn | None) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import functools
 from dataclasses import dataclass
 from typing import Any
 
-import ijson
+import ijson  # type: ignore[import-untyped]
 import orjson
 
 HEAD_BYTES = 256 << 10
@@ -54,11 +55,9 @@ def outline_of(head: bytes) -> Outline:
     """Return the outermost shape of the JSON that the bytes begin with."""
     found = ijson.sendable_list()
     parser = ijson.parse_coro(found, multiple_values=True)
-    try:
+    with contextlib.suppress(ijson.JSONError, ValueError):  # what came before it is enough
         parser.send(head)
-    except (ijson.JSONError, ValueError):
-        pass  # what came before it is enough
-    kind = ""
+    kind = top = ""
     keys: list[str] = []
     arrays: list[str] = []
     inner: list[str] = []

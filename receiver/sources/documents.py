@@ -178,7 +178,9 @@ class Values:
     def _closed(self) -> Piece:
         self._open = False
         if self._held > self._limit:
-            return Damage(f"a JSON value of {self._held:,} bytes; at most {self._limit:,} are read", self._began)
+            return Damage(
+                f"a JSON value of {self._held:,} bytes; at most {self._limit:,} are read", self._began
+            )
         data = b"\n".join(self._lines)
         self._lines = []
         return Document(data, self._began)

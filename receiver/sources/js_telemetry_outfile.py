@@ -57,15 +57,27 @@ class Agent:
     """What only its files hold."""
 
 
-def recognises_outfile(head: bytes, agent: Agent, *others: Agent) -> bool:
-    """Return True if a file that begins so is the agent's outfile and none of the others'."""
+QWEN_CODE = Agent(
+    format="qwen_code", service="qwen-code", prefix="qwen-code.", marks=re.compile(rb'"qwen-code["./]')
+)
+GEMINI_CLI = Agent(
+    format="gemini_cli",
+    service="gemini-cli",
+    prefix="gemini_cli.",
+    provider="gcp.gemini",
+    marks=re.compile(rb'"gemini[-_]cli["./]'),
+)
+
+
+def recognises_outfile(head: bytes, agent: Agent) -> bool:
+    """Return True if a file that begins so is the agent's outfile and not another agent's."""
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{" or _OTLP.search(head) or not _SHAPE.search(head):
         return False
     found = agent.marks.search(head)
     if not found:
         return False
     # An agent may be asked about the other one; the name of its service or scope comes before any prompt.
-    rivals = [other.marks.search(head) for other in others]
+    rivals = [each.marks.search(head) for each in (QWEN_CODE, GEMINI_CLI) if each is not agent]
     return all(rival is None or found.start() < rival.start() for rival in rivals)
 
 

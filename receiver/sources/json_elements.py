@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import ijson
+import ijson  # type: ignore[import-untyped]
 import orjson
 
 from receiver.sources.documents import DOCUMENT_LIMIT, Damage, Document, Piece

@@ -80,7 +80,11 @@ class OtlpFileParser:
         """Return a unit for each signal in the document."""
         self._rejected = ""
         encoding = Encoding.JSON if document.lstrip()[:1] == b"{" else Encoding.PROTOBUF
-        return [unit for signal in _signals(document, encoding) for unit in self._units(signal, document, encoding)]
+        return [
+            unit
+            for signal in _signals(document, encoding)
+            for unit in self._units(signal, document, encoding)
+        ]
 
     def flush(self, *, finished: bool) -> Iterator[ImportUnit]:  # noqa: ARG002 - the contract's
         """Return nothing: every document stands alone."""

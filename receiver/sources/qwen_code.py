@@ -6,41 +6,36 @@ packages/core/src/telemetry/types.ts for the events that stand in ``ui_telemetry
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
-from receiver.sources.contents import Message, Part, as_text, message, put_messages
+from receiver.sources.contents import Part, as_text
 from receiver.sources.contents_document import instant, mapping, nanoseconds, sequence, text, whole
 from receiver.sources.contents_google import google_parts
-from receiver.sources.contents_session import OpenTools, SessionTrace, Turn, Usage, put_answer
+from receiver.sources.contents_session import SessionTrace, Turn, Usage, put_answer
+from receiver.sources.contents_tools import OpenTools
+from receiver.sources.detect import lines_of, without_mark
 from receiver.sources.documents import parsed_object
-from receiver.sources.js_telemetry_outfile import Agent
+from receiver.sources.js_telemetry_outfile import QWEN_CODE, recognises_outfile
 from receiver.sources.js_telemetry_turns import PROVIDERS, usage_of
 from receiver.sources.source import MalformedDocumentError
 
-AGENT = Agent(
-    format="qwen_code",
-    service="qwen-code",
-    prefix="qwen-code.",
-    marks=re.compile(rb'"qwen-code["./]'),
-)
-_SESSION = re.compile(rb'^\s*\{[^\n]*"sessionId"\s*:')
-_EVENTS = 128
-"""Events that a turn keeps."""
+
+def recognises_qwen_outfile(head: bytes) -> bool:
+    """Return True if a file that begins so is the agent's telemetry outfile."""
+    return recognises_outfile(head, QWEN_CODE)
 
 
-def recognises_session(head: bytes) -> bool:
+def recognises_qwen_session(head: bytes) -> bool:
     """Return True if a file that begins so holds chat records of Qwen Code: they have Google's parts."""
-    line = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")[0]
-    if not _SESSION.match(line) or b'"parentUuid"' not in line:
-        return False
+    records = [line for line in lines_of(without_mark(head)) if "sessionId" in line and "timestamp" in line]
     return any(
-        mark in head
-        for mark in (b'"parts":[', b'"parts": [', b'"systemPayload":', b'"subtype":"ui_telemetry"', b"qwen-code.")
+        isinstance(mapping(record.get("message")).get("parts"), list)
+        or (record.get("type") == "system" and "systemPayload" in record)
+        for record in records
     )
 
 
@@ -107,7 +102,7 @@ class QwenSessionParser:
         if record.kind == "user":
             yield from self._user(conversation, record)
         elif record.kind == "assistant":
-            yield self._answer(conversation, record)
+            yield from self._answer(conversation, record)
         elif record.kind == "tool_result":
             yield from self._result(conversation, record)
         else:
@@ -123,11 +118,11 @@ class QwenSessionParser:
         found = self._conversations.get(key)
         if found is None:
             trace = SessionTrace(
-                AGENT.format,
+                QWEN_CODE.format,
                 record.session_id,
-                agent=text(record.data.get("agentName")) or chain or AGENT.service,
+                agent=text(record.data.get("agentName")) or chain or QWEN_CODE.service,
                 resource={
-                    "service.name": AGENT.service,
+                    "service.name": QWEN_CODE.service,
                     "service.version": text(record.data.get("version")) or None,
                 },
             )
@@ -155,18 +150,27 @@ class QwenSessionParser:
             },
         )
 
-    def _answer(self, conversation: _Conversation, record: _Record) -> ImportUnit:
+    def _answer(self, conversation: _Conversation, record: _Record) -> Iterator[ImportUnit]:
         turn = conversation.turn
         usage = _usage(record)
         event = conversation.event
         conversation.event = None
         if event and (usage.input, usage.output) not in {_counts(event), (None, None)}:
+            yield self._lone(conversation, event)
             event = None
-        conversation.last_usage = (usage.input, usage.output) if event is None else None
+        conversation.last_usage = (
+            (usage.input, usage.output) if event is None and usage.input is not None else None
+        )
         for part in record.parts:
             if part["type"] == "tool_call":
-                self._tools.call(
-                    conversation.trace, turn, text(part["id"]), part, record.time_ns, {"message.uuid": record.uuid}
+                yield from self._tools.call(
+                    conversation.trace,
+                    turn,
+                    text(part["id"]),
+                    name=part["name"],
+                    arguments=part["arguments"],
+                    time_ns=record.time_ns,
+                    attributes={"message.uuid": record.uuid},
                 )
         attributes: dict[str, AttributeInput] = {
             "message.uuid": record.uuid,
@@ -177,12 +181,13 @@ class QwenSessionParser:
         model = text(record.data.get("model"))
         if event:
             attributes |= _told(event)
-            start = max(0, (instant(event.get("event.timestamp")) or record.time_ns) - nanoseconds(event.get("duration_ms")))
+            end = instant(event.get("event.timestamp")) or record.time_ns
+            start = max(0, end - nanoseconds(event.get("duration_ms")))
             model = model or text(event.get("model"))
             if turn and not turn.prompt_id:
                 turn.prompt_id = text(event.get("prompt_id"))
         put_answer(attributes, record.parts)
-        return conversation.trace.call(
+        yield conversation.trace.call(
             record.uuid,
             turn,
             model=model,
@@ -204,9 +209,8 @@ class QwenSessionParser:
                 conversation.trace,
                 conversation.turn,
                 text(part["id"]) or text(given.get("callId")),
-                part["result"],
-                record.time_ns,
-                name=text(part.get("name")),
+                result=part["result"],
+                time_ns=record.time_ns,
                 error=error,
                 error_type=(text(given.get("errorType")) or status) if error else "",
             )
@@ -214,7 +218,7 @@ class QwenSessionParser:
     def _system(self, conversation: _Conversation, record: _Record) -> Iterator[ImportUnit]:
         payload = mapping(record.data.get("systemPayload"))
         event = mapping(payload.get("uiEvent"))
-        name = text(event.get("event.name")).removeprefix(AGENT.prefix)
+        name = text(event.get("event.name")).removeprefix(QWEN_CODE.prefix)
         if record.subtype == "chat_compression" and conversation.turn:
             conversation.turn.note("compaction", record.time_ns, {})
         # What a subagent asked stands in the subagent's own file.
@@ -253,9 +257,7 @@ class QwenSessionParser:
         if conversation.event:
             yield self._lone(conversation, conversation.event)
             conversation.event = None
-        if conversation.turn:
-            yield conversation.trace.turn(conversation.turn)
-            conversation.turn = None
+        yield from conversation.trace.over(conversation.turn)
 
 
 def _read(document: bytes) -> _Record:
@@ -268,7 +270,13 @@ def _read(document: bytes) -> _Record:
         )
     parts = google_parts(sequence(mapping(data.get("message")).get("parts")))
     return _Record(
-        data, session_id, text(data.get("uuid")) or str(time_ns), kind, text(data.get("subtype")), time_ns, parts
+        data,
+        session_id,
+        text(data.get("uuid")) or str(time_ns),
+        kind,
+        text(data.get("subtype")),
+        time_ns,
+        parts,
     )
 
 

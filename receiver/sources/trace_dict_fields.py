@@ -259,7 +259,7 @@ def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
 def _plain(value: Any) -> AttributeInput:
     """Return the value of an AnyValue in JSON; what is no AnyValue stands for itself."""
     if not isinstance(value, Mapping) or len(value) != 1:
-        return value  # type: ignore[no-any-return]
+        return value
     ((name, content),) = value.items()
     match _ATTRIBUTE_VALUES.get(name, name):
         case "int_value":
@@ -273,7 +273,7 @@ def _plain(value: Any) -> AttributeInput:
             except (TypeError, ValueError):
                 raise InvalidTraceError(f"{shown(content)} is not a number") from None
         case "string_value" | "bool_value" | "bytes_value":
-            return content  # type: ignore[no-any-return]
+            return content
         case "array_value":
             return [_plain(each) for each in _values(content)]
         case "kvlist_value":

@@ -59,6 +59,8 @@ def list_key(head: bytes) -> str | None:
     """Return the key under which the list of traces stands; None where the document is something else."""
     outline = outline_of(head)
     found = next((key for key in LIST_KEYS if key in outline.arrays), None)
-    if found is None or (outline.arrays[0] == found and outline.inner and _TRACE_KEYS.isdisjoint(outline.inner)):
+    if found is None or (
+        outline.arrays[0] == found and outline.inner and _TRACE_KEYS.isdisjoint(outline.inner)
+    ):
         return None
     return found if outline.kind == "object" else None

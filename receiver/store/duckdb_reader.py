@@ -18,6 +18,8 @@ from receiver.questions import (
     MetricAnswer,
     MetricQuestion,
     RecordCounts,
+    SessionFilters,
+    SessionRecords,
     SqlAnswer,
     TraceRecords,
     VectorBatch,
@@ -30,6 +32,7 @@ from receiver.store import (
     read_operations,
     read_records,
     read_search,
+    read_sessions,
     read_texts,
     read_traces,
     sql_sandbox,
@@ -104,6 +107,14 @@ class DuckDbReader:
     async def window_figures(self, question: WindowQuestion) -> WindowFigures:
         """Return what happened in a window of time and in its baseline, counted side by side."""
         return await self._pool.run(lambda cursor: read_operations.window_figures(cursor, question))
+
+    async def session_ids(self, filters: SessionFilters, limit: int) -> list[str]:
+        """Return the agents' sessions, the one with the newest record first."""
+        return await self._pool.run(lambda cursor: read_sessions.session_ids(cursor, filters, limit))
+
+    async def session_records(self, session_ids: Sequence[str], limit: int) -> SessionRecords:
+        """Return the records of these sessions; see :mod:`receiver.store.read_sessions`."""
+        return await self._pool.run(lambda cursor: read_sessions.session_records(cursor, session_ids, limit))
 
     async def record_counts(self) -> RecordCounts:
         """Return exact counts."""

@@ -160,12 +160,12 @@ def _failures(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> li
     now, now_values = _now(question, Signal.TRACES)
     thrown = "list_filter(r.events, lambda e: e.name = 'exception')[-1].attributes"
     rows = cursor.execute(
-        "WITH found AS (SELECT r.trace_id, r.resource_id, r.start_time_unix_nano AS at, "
+        "WITH found AS (SELECT r.trace_id, r.resource_id, r.start_time_unix_nano AS moment, "
         f"{now} AS now, r.status_message AS said, r.attr_error_type AS error_type, {thrown} AS thrown"
         f" FROM spans r WHERE {asked.sql}),"
-        " named AS (SELECT trace_id, resource_id, at, now,"
-        " left(coalesce(thrown ->> '/exception.type', error_type, ''), 200) AS type,"
-        f" left(coalesce(nullif(said, ''), thrown ->> '/exception.message', ''), {_TEXT}) AS message FROM found)"
+        " named AS (SELECT trace_id, resource_id, moment, now,"
+        " left(coalesce(TRY(thrown ->> '/exception.type'), error_type, ''), 200) AS type,"
+        f" left(coalesce(nullif(said, ''), TRY(thrown ->> '/exception.message'), ''), {_TEXT}) AS message FROM found)"
         f" {_GROUPED}",
         [*now_values, *asked.values, _NOISE, question.groups + 1],
     ).fetchall()
@@ -177,7 +177,7 @@ def _messages(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> li
     asked.add("r.severity_number >= ?", ERROR_SEVERITY)
     now, now_values = _now(question, Signal.LOGS)
     rows = cursor.execute(
-        f"WITH named AS (SELECT r.trace_id, r.resource_id, {TIME[Signal.LOGS]} AS at, {now} AS now,"
+        f"WITH named AS (SELECT r.trace_id, r.resource_id, {TIME[Signal.LOGS]} AS moment, {now} AS now,"
         f" left(r.event_name, 200) AS type, left(coalesce(r.body, ''), {_TEXT}) AS message"
         f" FROM logs r WHERE {asked.sql}) {_GROUPED}",
         [*now_values, *asked.values, _NOISE, question.groups + 1],
@@ -188,9 +188,9 @@ def _messages(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> li
 # What is new comes first, so that no crowd of known failures hides it.
 _GROUPED = (
     "SELECT n.type, any_value(n.message), count(*) FILTER (n.now) AS a, count(*) FILTER (NOT n.now) AS b,"
-    " coalesce(min(n.at) FILTER (n.now), min(n.at)), coalesce(max(n.at) FILTER (n.now), max(n.at)), list(DISTINCT s.service) FILTER (n.now),"
+    " coalesce(min(n.moment) FILTER (n.now), min(n.moment)), coalesce(max(n.moment) FILTER (n.now), max(n.moment)), list(DISTINCT s.service) FILTER (n.now),"
     # one trace may have many of them, and stands there once
-    " arg_max(n.trace_id, n.at, 20) FILTER (n.now) FROM (SELECT *, regexp_replace(message, ?, '#', 'g') AS form FROM named) n"
+    " arg_max(n.trace_id, n.moment, 20) FILTER (n.now) FROM (SELECT *, regexp_replace(message, ?, '#', 'g') AS form FROM named) n"
     f" LEFT JOIN {_SERVICES} s USING (resource_id) GROUP BY n.type, n.form"
     " ORDER BY a = 0, b > 0, a DESC, n.type, n.form LIMIT ?"
 )
@@ -258,12 +258,12 @@ def _resources(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> l
         asked = _both(question, signal)
         now, now_values = _now(question, signal)
         parts.append(
-            f"SELECT r.resource_id, {TIME[signal]} AS at, {now} AS now FROM {table} r WHERE {asked.sql}"
+            f"SELECT r.resource_id, {TIME[signal]} AS moment, {now} AS now FROM {table} r WHERE {asked.sql}"
         )
         values += [*now_values, *asked.values]
     rows = cursor.execute(
         f"WITH seen AS (SELECT resource_id, count(*) FILTER (now) AS a, count(*) FILTER (NOT now) AS b,"
-        f" coalesce(min(at) FILTER (now), min(at)) AS first FROM ({' UNION ALL '.join(parts)})"
+        f" coalesce(min(moment) FILTER (now), min(moment)) AS first FROM ({' UNION ALL '.join(parts)})"
         " GROUP BY resource_id ORDER BY a + b DESC, resource_id LIMIT ?)"
         " SELECT coalesce(any_value(x.service_name), ''), any_value(x.attributes), a, b, first"
         " FROM seen JOIN resources x USING (resource_id) GROUP BY resource_id, a, b, first ORDER BY first, 1",
@@ -280,7 +280,7 @@ def _models(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> list
     asked = _both(question, Signal.TRACES)
     asked.add("r.attr_gen_ai_request_model IS NOT NULL")
     agents = ", ".join(f"'{each}'" for each in _AGENT_OPERATIONS)
-    asked.add(f"coalesce(r.attributes ->> '/gen_ai.operation.name', '') NOT IN ({agents})")
+    asked.add(f"coalesce(TRY(r.attributes ->> '/gen_ai.operation.name'), '') NOT IN ({agents})")
     now, now_values = _now(question, Signal.TRACES)
     read, written = (_tokens(keys) for keys in _TOKENS.values())
     rows = cursor.execute(
@@ -306,7 +306,7 @@ def _models(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> list
 
 def _tokens(keys: tuple[str, ...]) -> str:
     """Return the expression for the first of these attributes that is there; 0 where none is a number."""
-    said = ", ".join(f"r.attributes ->> '/{key}'" for key in keys)
+    said = ", ".join(f"TRY(r.attributes ->> '/{key}')" for key in keys)
     return f"greatest(0, coalesce(TRY_CAST(coalesce({said}) AS BIGINT), 0))"
 
 

@@ -34,7 +34,9 @@ async def access(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     process = ReceiverProcess(tmp_path / "data")
     await asyncio.to_thread(process.__enter__)
     try:
-        yield RemoteAccess(process.query)
+        remote = RemoteAccess(process.query)
+        await remote.flush()  # answered as soon as the store is open
+        yield remote
     finally:
         await asyncio.to_thread(process.__exit__, None, None, None)
 

@@ -38,6 +38,27 @@ _HOT: dict[str, dict[str, type[str | int]]] = {
     },
     "logs": {"gen_ai.conversation.id": str, "session.id": str, "error.type": str},
 }
+_SESSION_KEYS = (
+    *(
+        "session.id",
+        "gen_ai.conversation.id",
+        "conversation.id",
+        "conversation_id",
+        "copilot_chat.session_id",
+    ),
+    "langfuse.session.id",
+    *(f"traceloop.association.properties.{name}" for name in ("session_id", "conversation_id", "thread_id")),
+)
+_AGENT_KEYS = (
+    "openinference.span.kind",
+    "llm.request.type",
+    "traceloop.span.kind",
+    "langfuse.observation.type",
+)
+_AGENT_PREFIXES = (
+    *("gen_ai.", "claude_code.", "qwen-code.", "gemini_cli.", "codex.", "copilot_chat.", "github.copilot."),
+    "opencode.",
+)
 _POINT_TABLES = {
     "gauge": "metric_points",
     "sum": "metric_points",
@@ -120,7 +141,11 @@ def _spans(payload: bytes, rows: Rows) -> None:
                     ],
                     "dropped_links_count": span.dropped_links_count,
                 }
-                _add(rows, "spans", row | _hot("spans", span.attributes) | resource | scope)
+                derived = {
+                    "session_id": _session(span.attributes, envelope),
+                    "is_gen_ai": _is_gen_ai(span.attributes, span.name),
+                }
+                _add(rows, "spans", row | derived | _hot("spans", span.attributes) | resource | scope)
 
 
 def _logs(payload: bytes, rows: Rows) -> None:
@@ -141,6 +166,8 @@ def _logs(payload: bytes, rows: Rows) -> None:
                     "event_name": log.event_name,
                     "attributes": _said(log.attributes),
                     "dropped_attributes_count": log.dropped_attributes_count,
+                    "session_id": _session(log.attributes, envelope),
+                    "is_gen_ai": _is_gen_ai(log.attributes, log.event_name),
                 }
                 body = _body(log.body if log.HasField("body") else None)
                 _add(rows, "logs", row | body | _hot("logs", log.attributes) | resource | scope)
@@ -177,6 +204,8 @@ def _metrics(payload: bytes, rows: Rows) -> None:
                 _add(rows, "metrics", descriptor)
                 for point in data.data_points if data is not None else ():
                     row = _point(str(kind), point) | {"metric": descriptor}
+                    if kind in ("gauge", "sum"):
+                        row["session_id"] = _session(point.attributes, envelope)
                     _add(rows, _POINT_TABLES[str(kind)], row)
 
 
@@ -282,6 +311,22 @@ def _hot(table: str, attributes: Sequence[KeyValue]) -> dict[str, Any]:
         fits = bool(last) and last[0].WhichOneof("value") == member
         found["attr_" + key.replace(".", "_")] = getattr(last[0], member) if fits else None
     return found
+
+
+def _session(attributes: Sequence[KeyValue], envelope: Any) -> str | None:
+    own = {pair.key: pair.value.string_value for pair in attributes}
+    keys = (*_SESSION_KEYS, "thread.id") if "turn.id" in own else _SESSION_KEYS
+    said = next((own[key] for key in keys if own.get(key)), None)
+    whole = {pair.key: pair.value.string_value for pair in envelope.resource.attributes}
+    return said or whole.get("session.id") or whole.get("gen_ai.conversation.id") or None
+
+
+def _is_gen_ai(attributes: Sequence[KeyValue], name: str) -> bool | None:
+    said = {pair.key: pair.value.string_value for pair in attributes}
+    names = (*said, name, said.get("event.name", ""))
+    return (
+        any(key in said for key in _AGENT_KEYS) or any(n.startswith(_AGENT_PREFIXES) for n in names) or None
+    )
 
 
 def _said(pairs: Sequence[KeyValue]) -> bytes:

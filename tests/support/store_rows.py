@@ -12,7 +12,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-MIGRATION = Path(__file__).parents[2] / "receiver" / "store" / "migrations" / "0001_initial.sql"
+from receiver.store.migrate import migrate
+
 T0 = 1_790_000_000_000_000_000
 """A time in 2026, in nanoseconds."""
 MS = 1_000_000
@@ -38,7 +39,7 @@ class StoreRows:
     def __init__(self, path: Path) -> None:
         """Create the file with its schema."""
         self.connection = duckdb.connect(str(path))
-        self.connection.execute(MIGRATION.read_text())
+        migrate(self.connection)
         self.vectors: dict[UUID, NDArray[np.float32]] = {}
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
@@ -211,6 +212,7 @@ class StoreRows:
         start: int = 0,
         attributes: str = "{}",
         flags: int = 0,
+        session_id: str | None = None,
     ) -> None:
         """Insert a gauge's or sum's point."""
         self.insert(
@@ -223,6 +225,7 @@ class StoreRows:
             value_int=value if isinstance(value, int) else None,
             value_double=None if isinstance(value, int) else value,
             exemplars=[],
+            session_id=session_id,
         )
 
 

@@ -13,9 +13,8 @@ CREATE TEMP MACRO said_session(attributes) AS TRY(
     json_extract(attributes, [
       '/session.id', '/gen_ai.conversation.id', '/conversation.id', '/conversation_id', '/copilot_chat.session_id',
       '/langfuse.session.id', '/traceloop.association.properties.session_id',
-      '/traceloop.association.properties.conversation_id', '/traceloop.association.properties.thread_id',
-      CASE WHEN json_exists(attributes, '/turn.id') THEN '/thread.id' ELSE '/session.id' END
-    ]),
+      '/traceloop.association.properties.conversation_id', '/traceloop.association.properties.thread_id'
+    ]) || CASE WHEN json_exists(attributes, '/turn.id') THEN json_extract(attributes, ['/thread.id']) ELSE [] END,
     lambda value: starts_with(value::VARCHAR, '"') AND value::VARCHAR <> '""'
   )[1]) ->> '$');
 CREATE TEMP MACRO may_say_session(attributes) AS
@@ -45,6 +44,24 @@ UPDATE logs SET is_gen_ai = true
   WHERE begins_like_an_agent(event_name) OR CASE WHEN may_be_gen_ai(attributes) THEN says_gen_ai(attributes) END;
 UPDATE metric_points SET session_id = said_session(attributes) WHERE may_say_session(attributes);
 
+-- What a resource says counts for records that say nothing themselves.
+CREATE TEMP TABLE resource_sessions AS
+  SELECT resource_id, any_value(session) AS session FROM (
+    SELECT resource_id, TRY(list_filter(
+        json_extract(attributes, ['/session.id', '/gen_ai.conversation.id']),
+        lambda value: starts_with(value::VARCHAR, '"') AND value::VARCHAR <> '""'
+      )[1] ->> '$') AS session
+    FROM resources WHERE may_say_session(attributes)
+  ) WHERE session IS NOT NULL GROUP BY resource_id;
+UPDATE spans SET session_id = said.session FROM resource_sessions said
+  WHERE spans.resource_id = said.resource_id AND spans.session_id IS NULL;
+UPDATE logs SET session_id = said.session FROM resource_sessions said
+  WHERE logs.resource_id = said.resource_id AND logs.session_id IS NULL;
+UPDATE metric_points SET session_id = said.session FROM metric_content metric, resource_sessions said
+  WHERE metric_points.metric_id = metric.metric_id AND metric.resource_id = said.resource_id
+    AND metric_points.session_id IS NULL;
+
+DROP TABLE resource_sessions;
 DROP MACRO said_session;
 DROP MACRO may_say_session;
 DROP MACRO begins_like_an_agent;

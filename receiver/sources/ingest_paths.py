@@ -1,0 +1,61 @@
+"""Which files are meant by paths, folders and patterns."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+USUAL_PLACES = (
+    "~/.claude/projects",
+    "~/.qwen/projects",
+    "~/.gemini/tmp",
+    "~/.codex/sessions",
+)
+"""Where agents keep their sessions unless they are told otherwise."""
+_ENDINGS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json", ".log") for packed in ("", ".gz", ".zst"))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file to read."""
+
+    path: Path
+    named: bool
+    """False: found in a folder; it may well be something else."""
+
+
+def files_of(paths: Sequence[str | os.PathLike[str]]) -> list[FoundFile]:
+    """Return the files that are meant, each once: files, folders with all below them, patterns, ``~``.
+
+    What is not there is returned like a file, so that whoever opens it says so. Blocks on the disk.
+    """
+    found: dict[Path, bool] = {}
+    for given in paths:
+        path = Path(os.fspath(given)).expanduser()
+        if path.is_dir():
+            for inside in _below(path):
+                found.setdefault(inside, False)
+        elif not path.exists() and glob.has_magic(str(path)):
+            matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - a pattern may begin at /
+            if not matches:
+                found[path] = True
+            for match in matches:
+                if os.path.isdir(match):  # noqa: PTH112 - plain strings from glob
+                    for inside in _below(Path(match)):
+                        found.setdefault(inside, False)
+                else:
+                    found[Path(match)] = True
+        else:
+            found[path] = True
+    return [FoundFile(path, named) for path, named in found.items()]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for here, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(_ENDINGS):
+                yield Path(here, name)

@@ -1,0 +1,281 @@
+"""Reads one file: finds its format, cuts it into documents, gives them to the parser; any size in constant memory.
+
+What is wrong with a file, or with a line of it, is told and never ends anything but that file, or that line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import os
+import stat
+import time
+import zlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, cast
+
+import zstandard
+
+from receiver.ports import ImportUnit
+from receiver.sources.detect import HEAD_BYTES, without_mark
+from receiver.sources.documents import Damage, Framing, Piece
+from receiver.sources.formats import PARSERS, Format, ReadingContext, known_titles
+from receiver.sources.otlp_file import OtlpFileParser
+from receiver.sources.source import MalformedDocumentError, Parser
+
+SETTLED_S = 600.0
+"""Seconds without a change after which nobody writes a file any more."""
+_LISTED = 10
+_READ_BYTES = 1 << 20
+_BATCH_BYTES = 4 << 20
+_BATCH_UNITS = 5_000
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProblem:
+    """Why a file, or a part of it, was not read."""
+
+    path: str
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        """Return the problem on one line, the file not named."""
+        return self.message if self.line is None else f"line {self.line}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some units of a file, and how far the file is read."""
+
+    units: Sequence[ImportUnit]
+    bytes_read: int
+    bytes_total: int
+
+
+@dataclass
+class ProblemList:
+    """The problems of one file: the first ten in words, the others counted."""
+
+    path: str
+    listed: list[SourceProblem] = field(default_factory=list)
+    more: int = 0
+
+    def add(self, message: str, line: int | None = None) -> None:
+        """Add a problem."""
+        if len(self.listed) < _LISTED:
+            self.listed.append(SourceProblem(self.path, line, message))
+        else:
+            self.more += 1
+
+    def __bool__(self) -> bool:
+        """Return True if there are problems."""
+        return bool(self.listed)
+
+
+class FileReading:
+    """What the bytes of one file mean, in the order in which they come.
+
+    Threads: one at a time; blocks for the CPU only.
+    """
+
+    def __init__(self, path: str, context: ReadingContext, formats: Sequence[Format] = PARSERS) -> None:
+        """Begin at the first byte of a file; the path is for problems only."""
+        self.problems = ProblemList(path)
+        self.format: Format | None = None
+        self.refused = ""
+        """Why nothing of the file is read; empty while something may be."""
+        self._context = context
+        self._formats = formats
+        self._head = b""
+        self._framing: Framing | None = None
+        self._parser: Parser | None = None
+
+    @property
+    def session_ids(self) -> list[str]:
+        """Return the sessions that were met so far."""
+        return [] if self._parser is None else self._parser.session_ids
+
+    @property
+    def undecided(self) -> bool:
+        """Return True while the format is open."""
+        return self._parser is None and not self.refused
+
+    def feed(self, data: bytes) -> Iterator[ImportUnit]:
+        """Yield the units that are complete with these bytes; go through all of it before the next call."""
+        if self.refused:
+            return
+        if self._framing is None:
+            self._head += data
+            if len(self._head) >= HEAD_BYTES and self._decided():
+                yield from self._begin()
+            return
+        yield from self._parsed(self._framing.feed(data))
+
+    def pause(self) -> Iterator[ImportUnit]:
+        """Yield what is certainly complete at the end of a file that may grow."""
+        if self.undecided and b"\n" in self._head and self._decided(final=False):
+            yield from self._begin()
+        if self._parser is not None:
+            yield from self._parser.flush(finished=False)
+
+    def end(self, *, settled: bool = True) -> Iterator[ImportUnit]:
+        """Yield what is left at the end of a file.
+
+        Args:
+            settled: Nobody writes it any more. False: what a half-written line may still change stays open.
+        """
+        if self.undecided and self._decided():
+            yield from self._begin()
+        if self._framing is None or self._parser is None:
+            return
+        unfinished = self._framing.unfinished
+        before = len(self.problems.listed) + self.problems.more
+        yield from self._parsed(self._framing.finish())
+        broken = unfinished and len(self.problems.listed) + self.problems.more > before
+        yield from self._parser.flush(finished=settled or not broken)
+
+    def refuse(self, reason: str) -> None:
+        """Read nothing more of the file."""
+        self.refused = reason
+        self.problems.add(reason)
+        self._head = b""
+
+    def _decided(self, *, final: bool = True) -> bool:
+        """Find the format; return False where there is none."""
+        head = without_mark(self._head[:HEAD_BYTES])
+        if not head.strip():
+            if final:
+                self.refuse("the file is empty")
+            return False
+        found = next((each for each in self._formats if each.recognises(head)), None)
+        if found is None:
+            if final or len(self._head) >= HEAD_BYTES:
+                self.refuse(_not_known(head))
+            return False
+        self.format = found
+        self._framing = found.framing(head)
+        self._parser = found.parser(self._context)
+        self._head = without_mark(self._head)
+        return True
+
+    def _begin(self) -> Iterator[ImportUnit]:
+        """Yield what the first bytes hold, now that the format is known."""
+        assert self._framing is not None  # noqa: S101 - the format is known
+        data, self._head = self._head, b""
+        yield from self._parsed(self._framing.feed(data))
+
+    def _parsed(self, pieces: Iterator[Piece]) -> Iterator[ImportUnit]:
+        assert self._parser is not None  # noqa: S101 - the format is known
+        for piece in pieces:
+            if isinstance(piece, Damage):
+                self.problems.add(piece.message, piece.line)
+                continue
+            where = f"{piece.name}: " if piece.name else ""
+            try:
+                yield from self._parser.feed(piece.data)
+            except MalformedDocumentError as error:
+                self.problems.add(f"{where}{error}", piece.line)
+            if isinstance(self._parser, OtlpFileParser) and self._parser.remark:
+                self.problems.add(f"{where}{self._parser.remark}", piece.line)
+
+
+class UnreadableFileError(Exception):
+    """A file cannot be opened; the text says why."""
+
+
+def file_batches(path: Path, reading: FileReading, *, now_s: float | None = None) -> Generator[Batch]:
+    """Yield the units of a whole file; its problems are those of ``reading`` afterwards.
+
+    Args:
+        path: The file; what is wrong with it becomes a problem.
+        reading: A new one.
+        now_s: Unix time in seconds that tells whether the file is still being written; the present if None.
+
+    Threads: any, one at a time; blocks on the disk.
+    """
+    try:
+        raw, status = open_file(path)
+    except UnreadableFileError as error:
+        reading.refuse(str(error))
+        return
+    with raw:
+        total = status.st_size
+        settled = (time.time() if now_s is None else now_s) - status.st_mtime >= SETTLED_S
+        units: list[ImportUnit] = []
+        try:
+            for chunk in _chunks(raw):
+                size = 0
+                for unit in reading.feed(chunk):
+                    units.append(unit)
+                    size += len(unit.payload)
+                    if size >= _BATCH_BYTES or len(units) >= _BATCH_UNITS:
+                        yield Batch(units, raw.tell(), total)
+                        units, size = [], 0
+                yield Batch(units, raw.tell(), total)
+                units = []
+                if reading.refused:
+                    return
+        except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+            reading.problems.add(f"the compressed file breaks off or is damaged: {error}")
+        except OSError as error:
+            reading.problems.add(f"it cannot be read on: {error.strerror or error}")
+        yield Batch([*units, *reading.end(settled=settled)], total, total)
+
+
+def open_file(path: Path) -> tuple[IO[bytes], os.stat_result]:
+    """Return an open file and its status.
+
+    Raises:
+        UnreadableFileError: It is missing, no regular file, or must not be read.
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UnreadableFileError("it is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableFileError("it is no regular file")
+        raw = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        raise UnreadableFileError("there is no such file") from None
+    except PermissionError:
+        raise UnreadableFileError("it must not be read: permission denied") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableFileError(
+            f"it cannot be opened: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    return raw, status
+
+
+def is_compressed(head: bytes) -> bool:
+    """Return True for what gzip or zstd wrote."""
+    return head.startswith((_GZIP, _ZSTD))
+
+
+def _chunks(raw: IO[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a file, decompressed."""
+    magic = raw.read(4)
+    raw.seek(0)
+    source: IO[bytes] = raw
+    if magic.startswith(_GZIP):
+        source = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    elif magic.startswith(_ZSTD):
+        source = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
+            raw, read_across_frames=True, closefd=False
+        )
+    while chunk := source.read(_READ_BYTES):
+        yield chunk
+
+
+def _not_known(head: bytes) -> str:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+        binary = b"\0" in head
+    except UnicodeDecodeError:
+        binary = True
+    if binary:
+        return "it is binary, not text in UTF-8"
+    return f"its format is unknown; known are: {known_titles()}"

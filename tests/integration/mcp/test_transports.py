@@ -1,0 +1,245 @@
+"""Both transports serve the same: real clients over HTTP and over the standard streams of a real process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.integration.mcp.conftest import Agent, stdio
+from tests.support.command_line import clean_environment
+from tests.support.mcp_listener import McpListener
+
+TRACE = {
+    "trace_id": "run-1",
+    "spans": [
+        {
+            "name": "charge the credit card",
+            "start_time": "2026-01-31T12:00:00Z",
+            "end_time": "2026-01-31T12:00:01.5Z",
+            "attributes": {"service.name": "shop", "amount": 12},
+        }
+    ],
+}
+_INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2024-11-05",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    },
+}
+_CALL = {
+    "jsonrpc": "2.0",
+    "id": 2,
+    "method": "tools/call",
+    "params": {"name": "list_services", "arguments": {}},
+}
+_ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+
+
+@pytest.mark.parametrize(("first", "second"), [("http", "stdio"), ("stdio", "http")])
+async def test_what_is_ingested_over_one_transport_is_found_over_the_other(
+    over: Callable[[str], Agent], first: str, second: str
+) -> None:
+    """One set of tools over one store, whichever way an agent comes."""
+    async with over(first) as agent:
+        stored = (await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})).structured_content
+    assert stored is not None
+    assert (stored["status"], stored["traces_ingested"], stored["errors"]) == ("success", 1, [])
+    async with over(second) as agent:
+        (found,) = (await agent.call_tool("search_otel_traces", {"query": "credit card"})).data
+        assert found["conversation_id"] == "run-1"
+        again = (await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})).structured_content
+    assert again is not None
+    assert (again["status"], again["traces_ingested"], again["duplicates"]) == ("warning", 0, 1)
+
+
+async def test_the_protocols_own_client_speaks_to_both(listener: McpListener, tmp_path: Path) -> None:
+    """The client of the package mcp sees the same tools over both transports."""
+    async with (
+        streamable_http_client(f"{listener.url}/mcp") as (read, write),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        over_http = [tool.name for tool in (await session.list_tools()).tools]
+        assert not (await session.call_tool("list_services", {})).is_error
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "receiver", "mcp", "--endpoint", listener.url],
+        env=clean_environment(),
+        cwd=tmp_path,
+    )
+    with (tmp_path / "errors.log").open("w") as errors:
+        async with (
+            stdio_client(parameters, errlog=errors) as (read, write),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            assert [tool.name for tool in (await session.list_tools()).tools] == over_http
+            assert not (await session.call_tool("list_services", {})).is_error
+
+
+async def test_a_client_goes_on_after_the_listener_was_restarted(listener: McpListener, agent: Agent) -> None:
+    """No session is kept, so a client that connected before is served after."""
+    assert (await agent.call_tool("list_services", {})).structured_content is not None
+    await listener.stop()
+    await listener.start()
+    assert (await agent.call_tool("list_services", {})).structured_content is not None
+
+
+async def test_http_answers_as_the_specification_says(listener: McpListener) -> None:
+    """Events for a POST, no stream for a GET, no session, and nothing below the path."""
+    async with httpx.AsyncClient() as client:
+        url = f"{listener.url}/mcp"
+        hello = await client.post(url, json=_INITIALIZE, headers=_ACCEPT)
+        assert hello.status_code == 200
+        assert hello.headers["content-type"].startswith("text/event-stream")
+        assert "mcp-session-id" not in hello.headers
+        assert _event(hello.text)["result"]["serverInfo"]["name"] == "otlp-receiver"
+        called = await client.post(url, json=_CALL, headers=_ACCEPT)
+        assert _event(called.text)["result"]["structuredContent"]["data"] == {"services": []}
+        assert (await client.get(url, headers=_ACCEPT)).status_code == 405
+        assert (await client.post(f"{url}/tools/call", json=_CALL, headers=_ACCEPT)).status_code == 404
+        assert (await client.post(url, json=_CALL)).status_code in {400, 406}
+        assert (await client.post(url, content=b"{", headers=_ACCEPT)).status_code == 400
+
+
+async def test_a_page_of_another_origin_cannot_call_a_tool(listener: McpListener) -> None:
+    """The guard of the query listener stands before MCP."""
+    async with httpx.AsyncClient() as client:
+        for headers in ({"origin": "https://evil.example"}, {"host": "evil.example"}):
+            answer = await client.post(f"{listener.url}/mcp", json=_CALL, headers=_ACCEPT | headers)
+            assert answer.status_code == 403
+
+
+async def test_without_the_extra_http_says_what_to_install(
+    listener: McpListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """501 with the command, and the next request looks again."""
+    async with httpx.AsyncClient() as client:
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, "fastmcp", None)
+            answer = await client.post(f"{listener.url}/mcp", json=_CALL, headers=_ACCEPT)
+        assert answer.status_code == 501
+        assert "otlp-receiver[mcp]" in answer.json()["error"]["hint"]
+        assert (await client.post(f"{listener.url}/mcp", json=_CALL, headers=_ACCEPT)).status_code == 200
+
+
+def test_nothing_of_mcp_is_imported_before_the_first_request() -> None:
+    """A receiver that no agent asks is as small as without the extra."""
+    names = subprocess.run(
+        [sys.executable, "-c", "import sys, receiver.cli.main, receiver.mcp.http_app; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+    ).stdout.split()
+    assert "receiver.mcp.http_app" in names
+    assert not {"fastmcp", "mcp", "starlette", "receiver.mcp.server"} & set(names)
+
+
+async def test_stdio_starts_without_a_receiver_and_finds_it_when_it_comes(
+    listener: McpListener, tmp_path: Path
+) -> None:
+    """Tools say what to do; as soon as something answers at the address, the same process asks it."""
+    await listener.stop()
+    async with Agent(stdio("--endpoint", listener.url, folder=tmp_path)) as agent:
+        assert await agent.list_tools()
+        refused = await agent.call_tool("list_services", {}, raise_on_error=False)
+        assert refused.is_error
+        assert "otlp-receiver serve" in refused.content[0].text
+        assert "Traceback" not in refused.content[0].text
+        await listener.start()
+        assert (await agent.call_tool("list_services", {})).structured_content is not None
+        await listener.stop()
+        await listener.start()
+        assert (await agent.call_tool("list_services", {})).structured_content is not None
+
+
+def test_stdio_ends_with_its_input_and_prints_nothing_but_the_protocol(tmp_path: Path) -> None:
+    """Every line of standard output is JSON-RPC, also when a tool fails; the exit code is 0."""
+    sent = "".join(
+        json.dumps(each) + "\n"
+        for each in (_INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}, _CALL)
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "receiver", "mcp", "--endpoint", "http://127.0.0.1:1", "--log-level", "debug"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(sent)
+    process.stdin.flush()
+    answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+    rest, _ = process.communicate(timeout=60)
+    assert rest == ""
+    assert [answer["id"] for answer in answers] == [1, 2]
+    assert answers[1]["result"]["isError"]
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stdio_ends_by_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """A client that does not close its end can end it all the same."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "receiver", "mcp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(_INITIALIZE) + "\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["id"] == 1
+    os.kill(process.pid, number)
+    assert process.wait(timeout=60) == 0
+    process.stdin.close()
+    process.stdout.close()
+
+
+async def test_stdio_opens_a_data_directory_that_nobody_serves(listener: McpListener, tmp_path: Path) -> None:
+    """With --data-dir the tools work without a receiver, and what they store is on disk when they end."""
+    folder = tmp_path / "own"
+    for expected in (1, 0):
+        async with Agent(stdio("--data-dir", str(folder), folder=tmp_path)) as agent:
+            stored = await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})
+            assert stored.structured_content is not None
+            assert stored.structured_content["traces_ingested"] == expected
+            assert len((await agent.call_tool("search_otel_traces", {"query": "credit"})).data) == 1
+
+
+def _event(text: str) -> Any:
+    """Return the JSON of the one event of a stream."""
+    (data,) = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+    return json.loads(data)
+
+
+async def test_requests_in_hand_end_when_mcp_is_closed(listener: McpListener, agent: Agent) -> None:
+    """Closing returns although clients are connected, and a second close changes nothing."""
+    await agent.call_tool("list_services", {})
+    async with asyncio.timeout(20):
+        await listener.app.close()
+        await listener.app.close()
