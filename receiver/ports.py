@@ -407,8 +407,8 @@ class StoreWriter(Protocol):
         """Complete a checkpoint and return the positions that it covers: the spool may forget those."""
         ...
 
-    def write_embeddings(self, rows: Sequence[TextVectors], *, model: str) -> None:
-        """Write vectors; a text that has vectors of this model already keeps them."""
+    def write_embeddings(self, rows: Sequence[TextVectors], *, model: str, replace: bool = False) -> None:
+        """Write vectors; a text that has vectors of this model already keeps them, unless told to replace them."""
         ...
 
     def retire(self, *, before_ns: int) -> Retired:

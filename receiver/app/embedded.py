@@ -80,7 +80,7 @@ class EmbeddedReceiver:
 
 
 async def open_store(receiver: Receiver) -> None:
-    """Return once a started receiver has its store open.
+    """Return once a started receiver has its store open and its vector index filled.
 
     Raises:
         StartError: It cannot be opened.
@@ -95,6 +95,7 @@ async def open_store(receiver: Receiver) -> None:
             return_when=asyncio.FIRST_COMPLETED,
         )
         if waiting.done() or receiver.store_opened.is_set():
+            await asyncio.wait({opening})  # its last part brings the vector index in
             return
         if opening.done():  # it ended without opening: the reason is among the failures
             raise StartError("; ".join(receiver.running.failures) or "the store could not be opened")

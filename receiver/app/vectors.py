@@ -35,8 +35,9 @@ class Vectors:
         self._metrics = metrics
         self._index: VectorIndex | None = None
         self._backlog: EmbeddingBacklog | None = None
-        self._write: Callable[[Sequence[TextVectors]], Awaitable[None]] | None = None
+        self._write: Callable[[Sequence[TextVectors], bool], Awaitable[None]] | None = None
         self._changed = False
+        self._ready = asyncio.Event()
 
     def __len__(self) -> int:
         """Return the number of texts that can be found."""
@@ -48,6 +49,12 @@ class Vectors:
 
     async def start(self, reader: StoreReader, loader: Loader) -> None:
         """Load or rebuild the index and begin with the backlog; does little where no model is installed."""
+        try:
+            await self._start(reader, loader)
+        finally:
+            self._ready.set()
+
+    async def _start(self, reader: StoreReader, loader: Loader) -> None:
         await self.embedder.start()
         if not self.embedder.available:
             return
@@ -55,9 +62,9 @@ class Vectors:
         index = VectorIndex(self._path, self.embedder.dimension, model)
         await asyncio.to_thread(fill_index, index, reader, model)
 
-        async def write(rows: Sequence[TextVectors]) -> None:
+        async def write(rows: Sequence[TextVectors], replace: bool = False) -> None:
             self._changed = True
-            await loader.write_embeddings(list(rows), model=model)
+            await loader.write_embeddings(list(rows), model=model, replace=replace)
 
         self._index, self._write = index, write
 
@@ -87,6 +94,7 @@ class Vectors:
         Raises:
             EmbeddingUnavailableError: There is no model, or it cannot be done now.
         """
+        await self._ready.wait()  # a store that opens is followed by its vectors at once
         if self._backlog is None:
             raise EmbeddingUnavailableError(
                 self.embedder.unavailable_reason or "the store is not open yet",
@@ -97,16 +105,22 @@ class Vectors:
         await self._backlog.wait_idle()
 
     async def keep(self, rows: Sequence[TextVectors]) -> None:
-        """Make these the vectors of texts that are stored; one that has some keeps them.
+        """Make these the vectors of texts that are stored, in the place of those that they have.
 
         Raises:
             EmbeddingUnavailableError: There is no model whose vectors they could join.
             StoreUnavailableError: They cannot be written now.
         """
-        if self._index is None or self._write is None:
+        index, write = self._index, self._write
+        if index is None or write is None:
             raise EmbeddingUnavailableError(self.embedder.unavailable_reason or "the store is not open yet")
-        await self._write(rows)
-        await asyncio.to_thread(self._index.add, [row.text_id for row in rows], [row.vectors for row in rows])
+        await write(rows, True)
+
+        def renewed() -> None:
+            index.remove([row.text_id for row in rows])
+            index.add([row.text_id for row in rows], [row.vectors for row in rows])
+
+        await asyncio.to_thread(renewed)
 
     async def forget(self, text_ids: Collection[UUID]) -> None:
         """Find these texts no more."""

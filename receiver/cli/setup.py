@@ -63,7 +63,7 @@ TARGETS = ("claude", "qwen", "gemini", "codex", "copilot", "python", "node", "co
 @click.option("--project", is_flag=True, help="The settings of the project in this folder, not the user's.")
 @click.option(
     "--timeout",
-    type=float,
+    type=click.FloatRange(min=0, min_open=True),
     default=15.0,
     show_default=True,
     metavar="SECONDS",
@@ -75,6 +75,7 @@ def setup(
     """Print the configuration that makes TARGET send here; with --mcp, the one that lets it ask here.
 
     With --write it is put into TARGET's settings file. The first change leaves a copy of the file, NAME.bak.
+    docs/setup.md shows what is printed for each TARGET, and says what writing and checking do.
     """
     from receiver.setup import targets  # noqa: PLC0415 - brings YAML and TOML with it
 

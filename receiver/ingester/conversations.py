@@ -14,11 +14,11 @@ import orjson
 
 from receiver.access import Access
 from receiver.sources.trace_dict import SYSTEM_ID, TRACE_ID, UNKNOWN, system_of
-from receiver.sources.trace_dict_span import END_MISSING, SPAN_ID, START_MISSING
+from receiver.sources.trace_dict_span import END_MISSING, PARENT_ID, SPAN_ID, START_MISSING
 
 RECORD = "otlp_receiver.record"
 """Attribute: the span is a HotRecord; its text is in ``message``, its metadata in ``metadata``."""
-_MARKS = frozenset({TRACE_ID, SPAN_ID, START_MISSING, END_MISSING, RECORD})
+_MARKS = frozenset({TRACE_ID, SPAN_ID, PARENT_ID, START_MISSING, END_MISSING, RECORD})
 _SPANS_SHOWN = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RESOURCES = (
@@ -142,7 +142,7 @@ def _span(span: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
     unended = attributes.get(END_MISSING) is True
     return {
         "span_id": given[span["span_id"]],
-        "parent_span_id": given.get(parent, parent),
+        "parent_span_id": attributes.get(PARENT_ID, given.get(parent, parent)),
         "name": span["name"],
         "kind": span["kind"],
         "service": span["service"],

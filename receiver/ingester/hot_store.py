@@ -29,6 +29,7 @@ from receiver.ingester.validation import (
 )
 from receiver.ingester.vectors import LocalVectors
 from receiver.sources.trace_dict_fields import trace_id as trace_id_bytes
+from receiver.sources.trace_dict_span import SPAN_ID
 from receiver.times import rfc3339
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -128,7 +129,7 @@ class HotStore:
     async def insert(self, record: HotRecord | dict[str, Any]) -> bool:
         """Return once the record is on disk: True if it is new, False if this very record was there.
 
-        A given embedding becomes the vector of the record's text, unless that text has one already.
+        A given embedding becomes the vector of the record's text, wherever else that text stands.
 
         Raises:
             ValidationError: It is no record, or its embedding has the wrong length.
@@ -261,7 +262,7 @@ class HotStore:
                 **found[row["trace_id"]],
                 "similarity": row["similarity"],
                 "text": row["text"],
-                "span_id": row["span_id"],
+                "span_id": row["attributes"].get(SPAN_ID, row["span_id"]),
                 **({"why": row["why"]} if "why" in row else {}),
             }
             for row in rows

@@ -76,7 +76,7 @@ class LocalVectors:
         return (vector / length).astype(np.float32).reshape(1, dimension)
 
     async def write(self, trace_id: str, vectors: NDArray[np.float32]) -> None:
-        """Make these the vectors of the text of a trace's newest span, unless it has some."""
+        """Make these the vectors of the text of a trace's newest span, in the place of those that it has."""
         rows = (await self._embedded.ask("sql", {"query": [_TEXT % trace_id]}))["rows"]
         for (text,) in rows:
             await self._embedded.receiver.vectors.keep([TextVectors(UUID(text), vectors)])

@@ -213,10 +213,10 @@ class Loader:
         self._spool_bytes = self._spool.statistics().payload_bytes
         self._judge_room()
 
-    async def write_embeddings(self, rows: list[TextVectors], *, model: str) -> None:
-        """Write vectors between two batches."""
+    async def write_embeddings(self, rows: list[TextVectors], *, model: str, replace: bool = False) -> None:
+        """Write vectors between two batches; a text that has some keeps them, unless told to replace them."""
         writer = self._transactions.opened()
-        await self._in_thread(lambda: writer.write_embeddings(rows, model=model))
+        await self._in_thread(lambda: writer.write_embeddings(rows, model=model, replace=replace))
 
     async def retire(self, before_ns: int) -> Retired:
         """Delete old records between two batches and give their space back."""

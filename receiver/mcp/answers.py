@@ -167,7 +167,7 @@ def schema(properties: Mapping[str, str], *, envelope: Envelope = "data") -> dic
 
 @contextmanager
 def said(
-    kind: type[ToolError] | type[ResourceError] = ToolError, *, but: type[ReceiverError] | None = None
+    kind: type[ToolError | ResourceError] = ToolError, *, but: type[ReceiverError] | None = None
 ) -> Iterator[None]:
     """Turn an error that was raised on purpose into its message and hint for the agent, never a traceback.
 

@@ -5,7 +5,8 @@ as quickly and is as small as without them. Host and Origin were checked before 
 
 Requests are stateless: no session is kept between two of them, so a client goes on after the receiver was
 restarted, where a session id of before would be answered 404. What is lost by that are messages that the
-server sends on its own accord, and no tool needs any. An answer comes as one event stream per request.
+server sends on its own accord, and no tool needs any. An answer is one JSON document and no stream of events:
+the library that would write the stream leaves a task behind that polls for ever (sse_starlette, _shutdown_watcher).
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class McpApp:
 
         server = build_server(self._access, self._settings, requests_of=self._requests_of)
         app = server.http_app(
-            path=PATH, stateless_http=True, json_response=False, host_origin_protection=False
+            path=PATH, stateless_http=True, json_response=True, host_origin_protection=False
         )
         return app, app.lifespan(app)
 

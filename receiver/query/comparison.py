@@ -43,6 +43,7 @@ class Way:
 
     above: Way | None
     depth: int
+    operation: tuple[str, str]
     a: Side = field(default_factory=Side)
     b: Side = field(default_factory=Side)
 
@@ -100,7 +101,7 @@ def _gather(ways: dict[tuple[int, str, str], Way], forest: Forest, number: int) 
         key = (id(above) if above is not None else 0, *place.operation)
         way = ways.get(key)
         if way is None:
-            way = ways[key] = Way(above, place.depth)
+            way = ways[key] = Way(above, place.depth, place.operation)
         of_place[id(place)] = way
         side, _ = way.sides(number)
         side.count += 1
@@ -124,10 +125,10 @@ def _differs(way: Way) -> bool:
     return more - less >= LEAST_DIFFERENCE_NS and more >= LEAST_RATIO * less
 
 
-def _most_changed(way: Way) -> tuple[int, int, int]:
+def _most_changed(way: Way) -> tuple[int, int, int, tuple[str, str]]:
     """Rank ways whose own time changed most first: their callers changed because of them."""
     own, whole = way.b.own_ns - way.a.own_ns, way.b.total_ns - way.a.total_ns
-    return -abs(own), -abs(whole), way.depth
+    return -abs(own), -abs(whole), way.depth, way.operation
 
 
 def _changed(way: Way) -> dict[str, Any]:
@@ -159,7 +160,12 @@ def _only(ways: Mapping[tuple[int, str, str], Way], number: int) -> list[tuple[W
         # below a way that the other trace does not have either, that one says it already
         if mine.count and not other.count and (way.above is None or way.above.sides(number)[1].count):
             found.append((way, mine))
-    return sorted(found, key=lambda each: (-each[1].total_ns, each[0].depth))
+    return sorted(found, key=lambda each: (-each[1].total_ns, each[0].depth, *_identity(each[1])))
+
+
+def _identity(side: Side) -> tuple[int, str]:
+    """Return what orders equals the same way whichever trace is named first."""
+    return (side.first.start, side.first.span["span_id"]) if side.first else (0, "")
 
 
 def _missing(found: tuple[Way, Side]) -> dict[str, Any]:
@@ -171,7 +177,7 @@ def _errors(ways: Mapping[tuple[int, str, str], Way], number: int) -> list[tuple
     """Return the ways on which spans of one trace alone failed, the deepest first."""
     found = [(way, *way.sides(number)) for way in ways.values()]
     failed = [(way, mine) for way, mine, other in found if mine.errors and not other.errors]
-    return sorted(failed, key=lambda each: (-each[0].depth, -each[1].errors))
+    return sorted(failed, key=lambda each: (-each[0].depth, -each[1].errors, *_identity(each[1])))
 
 
 def _failure(found: tuple[Way, Side]) -> dict[str, Any]:

@@ -13,7 +13,11 @@ from receiver.sources.claude_code_records import recognises_claude_code
 from receiver.sources.codex import CodexParser, recognises_rollout
 from receiver.sources.detect import is_on_one_line
 from receiver.sources.documents import Framing, Lines, Values
-from receiver.sources.gemini_cli import GeminiSessionParser, recognises_gemini_outfile, recognises_gemini_session
+from receiver.sources.gemini_cli import (
+    GeminiSessionParser,
+    recognises_gemini_outfile,
+    recognises_gemini_session,
+)
 from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, OutfileParser
 from receiver.sources.json_elements import Elements
 from receiver.sources.otlp_file import OtlpFileParser, RequestReader, element_keys, recognises_otlp

@@ -13,7 +13,8 @@ from receiver.otlp.span_fields import SpanFields
 from receiver.otlp.span_fields import events as events_field
 from receiver.otlp.span_fields import links as links_field
 from receiver.otlp.span_fields import status as status_field
-from receiver.otlp.wire import sized, utf8
+from receiver.otlp.wire import SPAN_ATTRIBUTE, attribute, sized, utf8
+from receiver.otlp.wire import attributes as attributes_field
 from receiver.sources.source import span_id_of
 from receiver.sources.trace_dict_fields import (
     at,
@@ -32,6 +33,8 @@ from receiver.sources.trace_dict_fields import (
 from receiver.sources.trace_dict_times import DURATIONS, exact_ns, span_duration_ns, unix_ns
 from receiver.times import LATEST_NS
 
+PARENT_ID = "otlp_receiver.parent_span_id"
+"""Attribute with the parent's id as it was given, where it is not 16 lower-case hex digits."""
 SPAN_ID = "otlp_receiver.span_id"
 """Attribute with the span id as it was given, where it is not 16 lower-case hex digits."""
 START_MISSING = "otlp_receiver.start_time_missing"
@@ -86,7 +89,7 @@ class DictSpans:
         """
         self._trace_id = trace_id
         self._trace = trace_id.hex()
-        self._marks = self._fields.attributes(marks) if marks else b""
+        self._marks = attributes_field(SPAN_ATTRIBUTE, marks) if marks else b""
         self.now_ns = now_ns
 
     def read(self, number: int, span: Mapping[str, Any]) -> DictSpan:
@@ -163,8 +166,13 @@ class DictSpans:
         if has_id(given):
             identity, original = at("span_id", lambda value: span_id(value, self._trace_id), given)
             if original is not None:
-                marks = self._fields.attributes({SPAN_ID: original})
-        parent = first_of(span, ("parent_span_id", "parentSpanId", "parent_id", "parentId"))
+                marks = attribute(SPAN_ATTRIBUTE, SPAN_ID, original)
+        parent = b""
+        given = first_of(span, ("parent_span_id", "parentSpanId", "parent_id", "parentId"))
+        if has_id(given):
+            parent, original = at("parent_span_id", lambda value: span_id(value, self._trace_id), given)
+            if original is not None:
+                marks += attribute(SPAN_ATTRIBUTE, PARENT_ID, original)
         given_kind = span.get("kind")
         resource = (
             None if span.get("resource") is None else at("resource", resource_attributes, span["resource"])
@@ -175,9 +183,7 @@ class DictSpans:
         state = first_of(where, ("trace_state", "traceState"))
         return _More(
             identity,
-            at("parent_span_id", lambda value: span_id(value, self._trace_id)[0], parent)
-            if has_id(parent)
-            else b"",
+            parent,
             0 if given_kind is None else at("kind", kind, given_kind),
             _status(span),
             resource,

@@ -49,7 +49,7 @@ def recognises_traces(head: bytes) -> bool:
     """Return True if a file that begins so holds trace dicts."""
     outline = outline_of(head)
     if outline.kind == "array":
-        return not outline.keys or not _TRACE_KEYS.isdisjoint(outline.keys)
+        return not _TRACE_KEYS.isdisjoint(outline.keys) or head.split() in ([b"[]"], [b"[", b"]"])
     if any(not _TRACE_KEYS.isdisjoint(line) and "spans" in line for line in lines_of(head)):
         return True
     return list_key(head) is not None or {"trace_id", "spans"} <= set(outline.keys)

@@ -88,8 +88,11 @@ class DuckDbWriter:
             raise StoreUnavailableError(f"the checkpoint did not complete: {error}") from error
         return dict(rows)
 
-    def write_embeddings(self, rows: Sequence[TextVectors], *, model: str) -> None:
-        """Write vectors; texts that have some of this model keep them, texts that are gone get none."""
+    def write_embeddings(self, rows: Sequence[TextVectors], *, model: str, replace: bool = False) -> None:
+        """Write vectors; texts that have some of this model keep them, texts that are gone get none.
+
+        With ``replace`` the new vectors stand in the place of those that a text has; one transaction.
+        """
         if not rows:
             return
         ids = [str(row.text_id) for row in rows for _ in row.vectors]
@@ -104,13 +107,23 @@ class DuckDbWriter:
         )
         self._connection.register("input_vectors", table)
         try:
+            if replace:
+                self._connection.execute("BEGIN")
+                self._connection.execute(
+                    "DELETE FROM embeddings WHERE model = ?"
+                    " AND text_id IN (SELECT text_id::UUID FROM input_vectors)",
+                    [model],
+                )
             self._connection.execute(
                 "INSERT INTO embeddings SELECT text_id::UUID, chunk, ?, vector FROM input_vectors WHERE "
                 "text_id::UUID IN (SELECT text_id FROM texts) "
                 "AND text_id::UUID NOT IN (SELECT text_id FROM embeddings WHERE model = ?)",
                 [model, model],
             )
+            if replace:
+                self._connection.execute("COMMIT")
         except duckdb.Error as error:
+            self._roll_back()
             raise StoreUnavailableError(f"the store could not write vectors: {error}") from error
         finally:
             self._forget_input("input_vectors")

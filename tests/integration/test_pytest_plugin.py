@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import (
     SpanExporter,
     SpanExportResult,
 )
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from receiver.errors import InvalidFilterError, ShuttingDownError
 from receiver.export import StoreSpanExporter
@@ -137,7 +137,8 @@ def test_the_exporter_writes_to_a_store_without_a_socket(tmp_path: Path) -> None
     with provider.get_tracer("test", "1.2").start_as_current_span("index documents") as span:
         span.set_attribute("documents", 12)
         span.add_event("halfway")
-    assert provider.force_flush()
+    assert provider.force_flush()  # everything is exported: on disk
+    assert exporter.force_flush()  # everything is stored: can be asked
     listed = exporter.receiver.call(lambda access: access.ask("traces"))
     assert [trace["name"] for trace in listed["traces"]] == ["index documents"]
     provider.shutdown()
@@ -152,7 +153,8 @@ def test_spans_that_are_not_stored_are_a_failure(tmp_path: Path) -> None:
     exporter = StoreSpanExporter(tmp_path / "data")
     exporter.shutdown()
     exporter.shutdown()
-    assert exporter.export([ReadableSpan("late")]) is SpanExportResult.FAILURE
+    late = ReadableSpan("late", context=SpanContext(1, 2, is_remote=False))
+    assert exporter.export([late]) is SpanExportResult.FAILURE
     assert exporter.force_flush() is False
     with pytest.raises(ShuttingDownError):
         exporter.receiver.call(lambda access: access.ask("stats"))

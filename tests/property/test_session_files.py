@@ -104,8 +104,10 @@ def test_a_damaged_line_costs_no_other_lines_unit(lines: list[bytes], data: st.D
             assert number == place
     found += parser.flush(finished=True)
     lost = stored(units_of(ClaudeCodeParser(), lines)).keys() - stored(found).keys()
-    alone = stored(units_of(ClaudeCodeParser(), lines[place : place + 1]))
-    assert lost <= alone.keys()
+    answered = ClaudeTranscript(session="another")
+    answered.answer("msg_x", said("so that a command is a turn"))
+    own = [lines[place], answered.data.replace(b'"another"', b'"0b6e0a3c-6c58-4c65-a1b7-64f2d2f3f8aa"')]
+    assert lost <= stored(units_of(ClaudeCodeParser(), own)).keys()
 
 
 _PIECES = st.lists(st.integers(1, 40), min_size=1, max_size=20)

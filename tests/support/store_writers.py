@@ -27,9 +27,9 @@ class StoreWriterBeside:
         """Complete a checkpoint."""
         return self._writer.checkpoint()
 
-    def write_embeddings(self, rows: Sequence[TextVectors], *, model: str) -> None:
+    def write_embeddings(self, rows: Sequence[TextVectors], *, model: str, replace: bool = False) -> None:
         """Write vectors."""
-        self._writer.write_embeddings(rows, model=model)
+        self._writer.write_embeddings(rows, model=model, replace=replace)
 
     def retire(self, *, before_ns: int) -> Retired:
         """Delete."""

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -103,16 +102,16 @@ async def test_a_client_goes_on_after_the_listener_was_restarted(listener: McpLi
 
 
 async def test_http_answers_as_the_specification_says(listener: McpListener) -> None:
-    """Events for a POST, no stream for a GET, no session, and nothing below the path."""
+    """JSON for a POST, no stream for a GET, no session, and nothing below the path."""
     async with httpx.AsyncClient() as client:
         url = f"{listener.url}/mcp"
         hello = await client.post(url, json=_INITIALIZE, headers=_ACCEPT)
         assert hello.status_code == 200
-        assert hello.headers["content-type"].startswith("text/event-stream")
+        assert hello.headers["content-type"] == "application/json"
         assert "mcp-session-id" not in hello.headers
-        assert _event(hello.text)["result"]["serverInfo"]["name"] == "otlp-receiver"
+        assert hello.json()["result"]["serverInfo"]["name"] == "otlp-receiver"
         called = await client.post(url, json=_CALL, headers=_ACCEPT)
-        assert _event(called.text)["result"]["structuredContent"]["data"] == {"services": []}
+        assert called.json()["result"]["structuredContent"]["data"] == {"services": []}
         assert (await client.get(url, headers=_ACCEPT)).status_code == 405
         assert (await client.post(f"{url}/tools/call", json=_CALL, headers=_ACCEPT)).status_code == 404
         assert (await client.post(url, json=_CALL)).status_code in {400, 406}
@@ -229,12 +228,6 @@ async def test_stdio_opens_a_data_directory_that_nobody_serves(listener: McpList
             assert stored.structured_content is not None
             assert stored.structured_content["traces_ingested"] == expected
             assert len((await agent.call_tool("search_otel_traces", {"query": "credit"})).data) == 1
-
-
-def _event(text: str) -> Any:
-    """Return the JSON of the one event of a stream."""
-    (data,) = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
-    return json.loads(data)
 
 
 async def test_requests_in_hand_end_when_mcp_is_closed(listener: McpListener, agent: Agent) -> None:

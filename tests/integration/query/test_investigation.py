@@ -17,7 +17,7 @@ from receiver.store.duckdb_reader import DuckDbReader
 from tests.support.store_rows import MS, T0, ExactIndex, S, StoreRows, WordEmbedder, index_of, trace
 
 HOUR = 3600 * S
-WINDOW = {"since_ns": T0, "until_ns": T0 + HOUR}
+WINDOW: dict[str, Any] = {"since_ns": T0, "until_ns": T0 + HOUR}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def test_planted_regressions_are_found(rows: StoreRows, service: QueryServ
             fails = now and number % 4 == 0
             if fails:
                 failed.append(trace_id.hex)
-            plan = {"name": "GET /cart", "resource_id": resource, "start": start}
+            plan: dict[str, Any] = {"name": "GET /cart", "resource_id": resource, "start": start}
             rows.span(
                 trace_id, 1, **plan, end=start + (300 if now else 100 + number % 3) * MS, status=2 * fails
             )
@@ -117,7 +117,7 @@ async def test_tokens_and_errors_of_models_are_compared(rows: StoreRows, service
     agent = rows.resource("agent")
     for number, (at, tokens) in enumerate(((T0 - HOUR, 10), (T0, 50), (T0 + S, 50))):
         usage = {"gen_ai.usage.input_tokens": tokens, "gen_ai.usage.output_tokens": 1}
-        model = {"attr_gen_ai_request_model": "m1", "resource_id": agent, "start": at}
+        model: dict[str, Any] = {"attr_gen_ai_request_model": "m1", "resource_id": agent, "start": at}
         rows.span(trace(number), 1, **model, attributes={**usage, "gen_ai.operation.name": "invoke_agent"})
         rows.span(trace(number), 2, **model, attributes=usage, status=2 if at == T0 else 0)
     (model,) = (await service.investigate("agent", **WINDOW))["models"]

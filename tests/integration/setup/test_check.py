@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -158,6 +159,33 @@ def test_the_mcp_server_is_asked_as_an_agent_asks_it(receiver: ReceiverProcess, 
     assert ended.returncode == 0, ended.stderr
     assert "the MCP server answers over stdio and has" in ended.stdout
     assert "search_otel_traces" in ended.stdout
+
+
+async def test_the_mcp_server_is_asked_over_http(tmp_path: Path) -> None:
+    """At /mcp of the query listener's address; where nothing is, that is said."""
+    fastmcp = pytest.importorskip("fastmcp")
+    testing = pytest.importorskip("fastmcp.utilities.tests")
+    server = fastmcp.FastMCP("any")
+    server.tool(name="only_tool")(lambda: "")
+    arguments = (
+        "setup",
+        "codex",
+        "--mcp",
+        "--transport",
+        "http",
+        "--check",
+        "--write",
+        "--file",
+        "config.toml",
+    )
+    async with testing.run_server_async(server, transport="http") as url:
+        endpoint = url.removesuffix("/mcp")
+        found = await asyncio.to_thread(otlp_receiver, *arguments, "--endpoint", endpoint, folder=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "the MCP server answers over http and has 1 tools: only_tool" in found.stdout
+    gone = await asyncio.to_thread(otlp_receiver, *arguments, "--endpoint", endpoint, folder=tmp_path)
+    assert gone.returncode == 1
+    assert f"no MCP server answers: {url}" in gone.stderr
 
 
 def test_a_file_with_comments_is_refused_with_what_to_paste(

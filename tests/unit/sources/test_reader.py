@@ -17,7 +17,7 @@ from receiver.signals import Signal
 from receiver.sources.formats import ReadingContext
 from receiver.sources.otlp_messages import record_count
 from receiver.sources.reader import FileReading, file_batches
-from tests.support.otlp_requests import trace_request
+from tests.support.otlp_requests import make_span, traces
 from tests.support.session_files import otlp_line, trace_dict, usual_session
 
 
@@ -90,7 +90,7 @@ def test_the_collectors_lines_are_read_for_every_signal(tmp_path: Path, signal: 
 @pytest.mark.parametrize("proto", [False, True])
 def test_the_collectors_messages_with_their_length_are_read(tmp_path: Path, proto: bool, packed: bool) -> None:
     """Protobuf, and what the Collector compressed message by message."""
-    plain = trace_request(2).SerializeToString() if proto else otlp_line(Signal.LOGS, 1).strip()
+    plain = traces(make_span(1), make_span(2)) if proto else otlp_line(Signal.LOGS, 1).strip()
     message = zstandard.compress(plain) if packed else plain
     if not proto and not packed:
         return  # such lines have no length in front
@@ -136,7 +136,8 @@ def test_a_half_written_last_line_is_said_and_the_rest_is_read(tmp_path: Path) -
     path = written(tmp_path, data[:-40])
     now = path.stat().st_mtime
     reading, young = read(path, now_s=now + 1)
-    assert problems(reading) == [f"line {data.count(b'\n')}: unfinished line at the end, read again when it is complete"]
+    number = len(data.splitlines())
+    assert problems(reading) == [f"line {number}: unfinished line at the end, read again when it is complete"]
     _, old = read(path, now_s=now + 601)
     _, whole = read(written(tmp_path, data))
     assert {u.key for u in young} < {u.key for u in old} < {u.key for u in whole}
@@ -162,9 +163,8 @@ def test_records_that_no_receiver_takes_are_told_with_their_line(tmp_path: Path)
     good = json.loads(otlp_line(Signal.TRACES, 0))
     spans = good["resourceSpans"][0]["scopeSpans"][0]["spans"]
     spans.append({**spans[0], "spanId": ""})
-    reading, (unit,) = read(written(tmp_path, LINES[: LINES.index(b"\n") + 1] + json.dumps(good).encode() + b"\n"))[0:2] and (
-        lambda pair: (pair[0], pair[1][1:])
-    )(read(written(tmp_path, LINES[: LINES.index(b"\n") + 1] + json.dumps(good).encode() + b"\n")))
+    data = otlp_line(Signal.TRACES, 1) + json.dumps(good).encode() + b"\n"
+    reading, (_, unit) = read(written(tmp_path, data))
     assert record_count(unit) == 1
     (problem,) = problems(reading)
     assert problem.startswith("line 2: 1 spans not stored")
@@ -188,10 +188,11 @@ def test_an_element_that_is_no_trace_costs_no_other_one(tmp_path: Path) -> None:
 
 def test_a_damaged_archive_gives_what_came_before(tmp_path: Path) -> None:
     """What could be unpacked is stored."""
-    packed = gzip.compress(os.urandom(0) + b"".join(otlp_line(Signal.LOGS, n) for n in range(2_000)))
-    reading, found = read(written(tmp_path, packed[: len(packed) // 2]))
+    lines = [otlp_line(Signal.LOGS, number, noise=os.urandom(600).hex()) for number in range(4_000)]
+    packed = gzip.compress(b"".join(lines))
+    reading, found = read(written(tmp_path, packed[: len(packed) * 3 // 4]))
     assert "the compressed file breaks off or is damaged" in problems(reading)[0]
-    assert len(found) >= 0
+    assert 1_000 < len(found) < 4_000
 
 
 def test_a_line_beyond_the_limit_is_skipped(tmp_path: Path) -> None:
