@@ -219,7 +219,7 @@ ROUTES: tuple[Route, ...] = (
             "operations": "The same of each service and span name.",
             "repeated": "Spans of one name many times under one parent.",
             "models": "Calls and tokens of each model.",
-            "broken": "What is wrong with the shape of the trace, in sentences.",
+            "broken": "What is wrong with the shape of the trace.",
             "cut": "How many entries more a list has.",
         },
     ),

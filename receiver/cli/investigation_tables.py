@@ -57,7 +57,7 @@ def draw_investigation(out: Console, answer: Answer) -> None:
     ):
         out.print(
             styled(f"{title:<9}", "bold"),
-            styled(f"{each['since']} to {each['until']}"),
+            f"{wording.local_time(each['since_unix_nano'])} to {wording.local_time(each['until_unix_nano'])}",
             wording.plural(sums["spans"], "span"),
             wording.plural(sums["errors"], "error"),
         )
@@ -95,10 +95,15 @@ def _section(out: Console, title: str, rows: Sequence[Answer], columns: Columns,
             no_wrap=heading.endswith(">"),
         )
     for row in rows:
-        table.add_row(*(styled(cell(row)) for cell in columns.values()))
+        table.add_row(*(_drawn(cell(row)) for cell in columns.values()))
     out.print(table)
     if more:
         out.print(Text(f"and {more:,} more", style="dim"))
+
+
+def _drawn(value: Any) -> Text:
+    """Return a cell; a list is its lines."""
+    return Text("\n").join(styled(each) for each in (value if isinstance(value, list) else [value]))
 
 
 def _text(name: str) -> Cell:
@@ -145,12 +150,16 @@ def _reason(row: Answer) -> str:
     return ": ".join(str(part) for part in said if part)
 
 
+def _reason_and_logs(row: Answer) -> list[str]:
+    return [part for part in (_reason(row), *(each["body"] for each in row["logs"])) if part]
+
+
 def _said(row: Answer) -> str:
     return ": ".join(part for part in (row["type"], row["message"]) if part)
 
 
-def _traces(row: Answer) -> str:
-    return "\n".join(row["trace_ids"])
+def _traces(row: Answer) -> list[str]:
+    return list(row["trace_ids"])
 
 
 def _rate(side: str) -> Cell:
@@ -182,7 +191,7 @@ _SUMS: Columns = {
     "self>": _duration("self_ms"),
 }
 _OUTLINE: Mapping[str, tuple[str, Columns]] = {
-    "errors": ("first failures", {"way": _way, "reason": _reason, "times>": _count("count")}),
+    "errors": ("first failures", {"way": _way, "reason": _reason_and_logs, "times>": _count("count")}),
     "error_logs": ("error logs of no failed span", {"service": _text("service"), "log record": _text("body")}),
     "slowest_spans": (
         "slowest spans",
@@ -276,7 +285,7 @@ _INVESTIGATION: Mapping[str, tuple[str, Columns]] = {
             "attribute": _text("attribute"),
             "value": _text("value"),
             "before": lambda row: ", ".join(row["before"]),
-            "since": _text("first"),
+            "since": lambda row: wording.local_time(row["first_unix_nano"]),
         },
     ),
     "new_operations": ("new operations", _PRESENT),

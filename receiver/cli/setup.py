@@ -11,6 +11,7 @@ import click
 
 from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE
 from receiver.cli.terminal import escaped, print_error, print_note
+from receiver.cli.wording import plural
 from receiver.errors import ReceiverError
 
 if TYPE_CHECKING:
@@ -226,6 +227,6 @@ def _ask_mcp(options: Options, timeout_s: float) -> bool:
 
     names = check_mcp(options, timeout_s=timeout_s)
     click.echo(
-        f"the MCP server answers over {options.transport} and has {len(names)} tools: {', '.join(names)}"
+        f"the MCP server answers over {options.transport} and has {plural(len(names), 'tool')}: {', '.join(names)}"
     )
     return True

@@ -199,6 +199,9 @@ def _trace_ids(payload: bytes) -> set[bytes]:
 async def _findable(access: Access) -> str | None:
     """Return once what was stored is found by filters, and by meaning too if that comes soon; else say so."""
     await access.flush()
+    embedding = (await access.ask("stats"))["embedding"]
+    if not embedding["available"]:  # a receiver behind an address would be asked again and again
+        return "stored; search matches words: the embedding model is not available"
     try:
         async with asyncio.timeout(_EMBEDDING_S):
             await access.flush(embeddings=True)

@@ -13,9 +13,8 @@ from typing import Any
 from receiver.ports import Rows
 from receiver.query.comparison_words import summary
 from receiver.query.outline_failures import exception_of
-from receiver.query.outline_spans import Forest, Place, cut, forest_of, in_order, milliseconds, way_to
+from receiver.query.outline_spans import Forest, Place, cut, forest_of, in_order, milliseconds, moment, way_to
 from receiver.questions import TraceRecords
-from receiver.times import rfc3339
 
 LEAST_RATIO = 1.1
 LEAST_DIFFERENCE_NS = 1_000_000
@@ -240,7 +239,7 @@ def _totals(forest: Forest, records: TraceRecords) -> dict[str, Any]:
         "trace_id": record["trace_id"] if record else None,
         "name": cut(first["name"]) if first else "",
         "service": record["service"] if record else None,
-        "time": rfc3339(start),
+        **moment("time", start),
         "duration_ms": milliseconds(forest.end - forest.start),
         "span_count": len(forest.places),
         "error_count": sum(place.failed for place in forest.places),

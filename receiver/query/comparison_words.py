@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from receiver.query.outline_spans import counted
+
 _MOST_NAMED = 3
 
 
@@ -26,21 +28,21 @@ def summary(answer: Mapping[str, Any], counts: Mapping[str, int]) -> list[str]:
             f"b took {_ms(abs(difference))} {word} than a ({_ms(a['duration_ms'])} to {_ms(b['duration_ms'])})."
         )
     if a["span_count"] != b["span_count"]:
-        said.append(f"a has {a['span_count']} spans, b has {b['span_count']}.")
+        said.append(f"a has {counted(a['span_count'], 'span')}, b has {b['span_count']}.")
     for name, more in (("slower", "+"), ("faster", "-")):
         for each in answer[name][:_MOST_NAMED]:
             own = each["self_difference_ms"]
             if own * (1 if more == "+" else -1) > 0:
                 said.append(
                     f"{each['way'][-1]} took {more}{_ms(abs(each['difference_ms']))},"
-                    f" {more}{_ms(abs(own))} of it in itself ({each['a']['count']} to {each['b']['count']} spans)."
+                    f" {more}{_ms(abs(own))} of it in itself ({each['a']['count']} to {counted(each['b']['count'], 'span')})."
                 )
     for letter in "ab":
         only = answer[f"only_in_{letter}"]
         if only:
             spans = sum(each["count"] + each["spans_below"] for each in only)
             said.append(
-                f"Only in {letter}: {_named(only)} ({spans} spans{_more(counts[f'only_in_{letter}'], only)})."
+                f"Only in {letter}: {_named(only)} ({counted(spans, 'span')}{_more(counts[f'only_in_{letter}'], only)})."
             )
         failed = answer[f"errors_only_in_{letter}"]
         if failed:
@@ -50,7 +52,7 @@ def summary(answer: Mapping[str, Any], counts: Mapping[str, int]) -> list[str]:
             said.append(f"Failed only in {letter}: {_named(failed)} ({reason}).")
     if answer["attributes"]:
         keys = ", ".join(each["key"] for each in answer["attributes"][:_MOST_NAMED])
-        said.append(f"The roots differ in {counts['attributes']} attributes: {keys}.")
+        said.append(f"The roots differ in {counted(counts['attributes'], 'attribute')}: {keys}.")
     return said or ["The traces do not differ in structure, errors, or durations beyond the rule."]
 
 
@@ -63,7 +65,7 @@ def _named(ways: list[Mapping[str, Any]]) -> str:
 
 
 def _more(count: int, shown: list[Any]) -> str:
-    return f", and {count - len(shown)} ways more" if count > len(shown) else ""
+    return f", and {counted(count - len(shown), 'way')} more" if count > len(shown) else ""
 
 
 def _ms(milliseconds: float) -> str:

@@ -13,7 +13,7 @@ from receiver.ports import Rows
 from receiver.query import investigation_rules as rules
 from receiver.query.investigation_deployments import deployments_of
 from receiver.query.investigation_words import summary
-from receiver.query.outline_spans import cut
+from receiver.query.outline_spans import cut, moment
 from receiver.questions import (
     FailureGroup,
     ModelFigures,
@@ -23,7 +23,6 @@ from receiver.questions import (
     WindowFigures,
     WindowQuestion,
 )
-from receiver.times import rfc3339
 
 
 def windows_of(
@@ -200,8 +199,8 @@ def _merged(groups: Sequence[FailureGroup], prepare: Callable[[str], str]) -> Ro
                 "count": count,
                 "baseline_count": before,
                 "new": before == 0,
-                "first": rfc3339(min(group.first_ns for group in present)),
-                "last": rfc3339(max(group.last_ns for group in present)),
+                **moment("first", min(group.first_ns for group in present)),
+                **moment("last", max(group.last_ns for group in present)),
                 "services": sorted({service for group in present for service in group.services}),
                 "trace_ids": list(dict.fromkeys(traces))[: max(len(group.traces) for group in present)],
             }
@@ -283,7 +282,7 @@ def _totals(figures: list[OperationFigures]) -> dict[str, Any]:
 
 
 def _window(window: TimeWindow) -> dict[str, Any]:
-    return {"since": rfc3339(window.since_ns), "until": rfc3339(window.until_ns)}
+    return {**moment("since", window.since_ns), **moment("until", window.until_ns)}
 
 
 def _ratio(now: float | None, before: float | None) -> float | None:

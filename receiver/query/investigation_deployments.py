@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from receiver.ports import Rows
-from receiver.query.outline_spans import cut
+from receiver.query.outline_spans import cut, moment
 from receiver.questions import ResourceWindow
-from receiver.times import rfc3339
 
 _FIRST = ("service.version", "deployment.environment.name", "container.image.tags", "vcs.ref.head.revision")
 # What names one process, pod or machine changes with every restart and says nothing about what was deployed.
@@ -73,7 +72,7 @@ def _line(
         "attribute": cut(key),
         "value": value,
         "before": before,
-        "first": rfc3339(first),
+        **moment("first", first),
         "records": sum(resource.count for resource in resources),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from receiver.query.outline_spans import operation_text
+from receiver.query.outline_spans import counted, operation_text
 
 _NOTHING = "No change that counts, and no failure, was found; rule says what counts."
 
@@ -33,13 +33,15 @@ def _deployment(each: Mapping[str, Any]) -> str:
 
 
 def _origin(each: Mapping[str, Any]) -> str:
-    return f"{each['traces']} failed traces ({each['share']:.0%}) failed first in {_operation(each)}"
+    return (
+        f"{counted(each['traces'], 'failed trace')} ({each['share']:.0%}) failed first in {_operation(each)}"
+    )
 
 
 def _error_rate(each: Mapping[str, Any]) -> str:
     now, before = each["window"], each["baseline"]
     return (
-        f"{_operation(each)} fails in {now['error_rate']:.2%} of {now['count']} spans,"
+        f"{_operation(each)} fails in {now['error_rate']:.2%} of {counted(now['count'], 'span')},"
         f" before in {before['error_rate']:.2%} of {before['count']}"
     )
 
@@ -54,19 +56,19 @@ def _latency(each: Mapping[str, Any]) -> str:
 
 def _error(each: Mapping[str, Any]) -> str:
     what = ": ".join(part for part in (each["type"], each["message"]) if part) or "errors without a message"
-    return f"{'New error' if each['new'] else 'Error'} in {each['count']} spans (before: {each['baseline_count']}): {what}"
+    return f"{'New error' if each['new'] else 'Error'} in {counted(each['count'], 'span')} (before: {each['baseline_count']}): {what}"
 
 
 def _message(each: Mapping[str, Any]) -> str:
-    return f"New message in {each['count']} log records at error level: {each['message'] or each['type']}"
+    return f"New message in {counted(each['count'], 'log record')} at error level: {each['message'] or each['type']}"
 
 
 def _new(each: Mapping[str, Any]) -> str:
-    return f"{_operation(each)} is new ({each['count']} spans)"
+    return f"{_operation(each)} is new ({counted(each['count'], 'span')})"
 
 
 def _vanished(each: Mapping[str, Any]) -> str:
-    return f"{_operation(each)} is gone ({each['count']} spans before)"
+    return f"{_operation(each)} is gone ({counted(each['count'], 'span')} before)"
 
 
 def _model(each: Mapping[str, Any]) -> str:

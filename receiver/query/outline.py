@@ -14,9 +14,8 @@ from receiver.ports import Rows
 from receiver.query.critical_path import critical_path
 from receiver.query.outline_failures import error_logs, first_failures
 from receiver.query.outline_models import tokens_by_model
-from receiver.query.outline_spans import Forest, Place, cut, forest_of, milliseconds
+from receiver.query.outline_spans import Forest, Place, cut, forest_of, milliseconds, moment
 from receiver.questions import TraceRecords
-from receiver.times import rfc3339
 
 REPEATED = 5
 """So many spans of one name under one parent are a repetition worth showing (a query in a loop)."""
@@ -63,8 +62,7 @@ def _totals(forest: Forest, logs: Rows) -> dict[str, Any]:
     return {
         "name": cut(first.span["name"]) if first else "",
         "service": first.span["service"] if first else next((each["service"] for each in logs), None),
-        "time": rfc3339(start),
-        "time_unix_nano": str(start),
+        **moment("time", start),
         "duration_ms": milliseconds(end - start),
         "span_count": len(forest.places),
         "log_count": len(logs),
@@ -204,17 +202,14 @@ def _repeated(forest: Forest) -> Rows:
 
 
 def _broken(forest: Forest) -> list[str]:
-    """Return what is wrong with the shape of the trace, a sentence each."""
-    said = []
-    if forest.orphans:
-        said.append(f"{forest.orphans} spans name a parent that is not stored; they count as roots")
-    if forest.circles:
-        said.append(f"{forest.circles} circles of parents were broken at their earliest span")
-    if forest.repeated_ids:
-        said.append(f"{forest.repeated_ids} spans have an id that another span of the trace has too")
-    if forest.untimed:
-        said.append(f"{forest.untimed} spans have times that cannot be; they count as taking no time")
-    return said
+    """Return what is wrong with the shape of the trace, a line each."""
+    found = {
+        "spans whose parent is not stored, counted as roots": forest.orphans,
+        "circles of parents, broken at their earliest span": forest.circles,
+        "spans with an id that an earlier span of the trace has": forest.repeated_ids,
+        "spans with times that cannot be, counted as taking no time": forest.untimed,
+    }
+    return [f"{what}: {count}" for what, count in found.items() if count]
 
 
 def _share(part: int, whole: int) -> float:

@@ -55,6 +55,7 @@ def log_line(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "service": record["service"],
         "time": record["time"],
+        "time_unix_nano": record["time_unix_nano"],
         "severity": record["severity_text"] or str(record["severity_number"]),
         "name": record["name"],
         "body": "" if body is None else cut(body),

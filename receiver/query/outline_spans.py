@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from receiver.ports import Rows
-from receiver.times import LATEST_NS
+from receiver.times import LATEST_NS, rfc3339
 
 MS = 1_000_000
 LONGEST_TEXT = 300
@@ -170,6 +170,16 @@ def cut(text: Any, most: int = LONGEST_TEXT) -> str:
     """Return a text of at most ``most`` characters."""
     text = text if isinstance(text, str) else str(text)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def counted(amount: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+
+
+def moment(prefix: str, nanoseconds: int) -> dict[str, str | None]:
+    """Return a time as answers say it: readable, and exact as a decimal string."""
+    return {prefix: rfc3339(nanoseconds), f"{prefix}_unix_nano": str(nanoseconds)}
 
 
 def milliseconds(nanoseconds: int) -> float:

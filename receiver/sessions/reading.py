@@ -188,7 +188,7 @@ def _innermost(
     borders = {
         span.key
         for span in spans
-        if span.attributes.get("gen_ai.operation.name") in conventions.AGENT_OPERATIONS or span.is_turn
+        if text(span.attributes, "gen_ai.operation.name") in conventions.AGENT_OPERATIONS or span.is_turn
     } | {span.key for span, call in calls if call.kind is CallKind.TOOL}
     nearest = tree.nearest(models.keys() | borders)
     dropped: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,19 +14,16 @@ from receiver.signals import Signal
 
 
 def without_repeats(records: Iterable[AgentRecord]) -> list[AgentRecord]:
-    """Return each record once, the first of equal ones.
+    """Return each record once, the first of equal ones, in one order whatever the given one is: earliest first.
 
     A span is known by its ids; a data point by metric, attributes, resource, start and time; a log record, which has
     no id, by name, time, attributes and body.
     """
-    seen: set[bytes] = set()
-    found: list[AgentRecord] = []
+    found: dict[bytes, AgentRecord] = {}
     for record in records:
-        identity = _identity(record)
-        if identity not in seen:
-            seen.add(identity)
-            found.append(record)
-    return found
+        found.setdefault(_identity(record), record)
+    ordered = sorted(found.items(), key=lambda each: (each[1].time_ns, each[0]))
+    return [record for _, record in ordered]
 
 
 def series_of(record: AgentRecord) -> bytes:
@@ -44,6 +42,8 @@ def _identity(record: AgentRecord) -> bytes:
 
 
 def _digest(*parts: Any) -> bytes:
-    return xxhash.xxh3_128_digest(
-        orjson.dumps(parts, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    )
+    try:
+        text = orjson.dumps(parts, default=str, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # whole numbers beyond 64 bits, halves of characters
+        text = json.dumps(parts, default=str, sort_keys=True).encode()
+    return xxhash.xxh3_128_digest(text)

@@ -154,6 +154,8 @@ class ClaudeCodeParser:
         if call is None or call.identity != identity:
             yield from _closed_call(conversation)
             if identity in self._given_up:
+                for block in record.blocks:
+                    self._asked(conversation, record, block)
                 return
             call = conversation.call = Call(
                 identity=identity,

@@ -92,6 +92,7 @@ class CodexParser:
         self._total = ""
         self._spare: tuple[Usage, str, int] | None = None  # tokens that came before the items they are of
         self._last_ns = 0
+        self._input_ns = 0  # when the model was last given something
         self._timeless = False
         self._history_ends = 0
 
@@ -231,6 +232,7 @@ class CodexParser:
     def _answered(self, item: dict[str, Any], now: int) -> Iterator[ImportUnit]:
         if self._call:
             self._call.answered = True
+        self._input_ns = now
         call_id = text(item.get("call_id"))
         result, code = result_of(item)
         error = self._failed.pop(call_id, "")
@@ -295,6 +297,7 @@ class CodexParser:
         yield from self._tools.unanswered()
         yield from self._session.over(self._turn)
         self._turns += 1
+        self._input_ns = now
         self._turn = Turn(
             identity=turn_id or str(self._turns),
             start_ns=now,
@@ -321,7 +324,7 @@ class CodexParser:
 
     def _new_call(self, now: int) -> _Call:
         self._calls += 1
-        start = self._last_ns or now
+        start = self._input_ns or self._last_ns or now
         call = _Call(self._calls, start, now, self._turn, self._model, self._asked, self._repeated)
         self._call, self._asked, self._repeated = call, [], 0
         if self._spare:
@@ -348,7 +351,7 @@ class CodexParser:
         if self._call and self._call.usage is None:
             self._call.usage, self._call.response_id = usage, response_id
             if not self._call.answered:
-                self._call.end_ns = max(self._call.end_ns, now)
+                self._extend([], now)
             self._call.answered = True  # the response is complete
             return
         if self._call:
@@ -365,6 +368,8 @@ class CodexParser:
 
     def _close_call(self) -> Iterator[ImportUnit]:
         call, self._call = self._call, None
+        if call:
+            self._input_ns = max(self._input_ns, call.end_ns)
         if call is None:
             if self._spare:
                 yield from self._close_spare()

@@ -11,8 +11,15 @@ from receiver.signals import Signal
 from receiver.sources.claude_code import ClaudeCodeParser
 from receiver.sources.claude_code_records import recognises_claude_code
 from receiver.sources.codex import CodexParser, recognises_rollout
+from receiver.sources.codex import CodexParser, recognises_rollout
 from receiver.sources.detect import is_on_one_line
 from receiver.sources.documents import Framing, Lines, Values
+from receiver.sources.gemini_cli import (
+    GeminiSessionParser,
+    recognises_gemini_outfile,
+    recognises_gemini_session,
+)
+from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, OutfileParser
 from receiver.sources.gemini_cli import (
     GeminiSessionParser,
     recognises_gemini_outfile,
@@ -22,6 +29,7 @@ from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, Outfile
 from receiver.sources.json_elements import Elements
 from receiver.sources.otlp_file import OtlpFileParser, RequestReader, element_keys, recognises_otlp
 from receiver.sources.otlp_messages import SizedMessages, looks_sized
+from receiver.sources.qwen_code import QwenSessionParser, recognises_qwen_outfile, recognises_qwen_session
 from receiver.sources.qwen_code import QwenSessionParser, recognises_qwen_outfile, recognises_qwen_session
 from receiver.sources.source import Parser
 from receiver.sources.trace_file import TraceFileParser, list_key, recognises_traces
@@ -92,33 +100,64 @@ def _trace_parser(context: ReadingContext) -> Parser:
 
 PARSERS: tuple[Format, ...] = (
     Format(
-        "otlp_proto", "messages of the Collector's file exporter (proto, or compressed)", looks_sized,
-        _otlp_parser, _sized,
-    ),
-    Format("otlp_json", "OTLP-JSON, as the Collector's file exporter writes it", recognises_otlp, _otlp_parser, _requests),
-    Format(
-        "qwen_code_telemetry", "Qwen Code's telemetry outfile", recognises_qwen_outfile,
-        lambda _: OutfileParser(QWEN_CODE), _values,
+        "otlp_proto",
+        "messages of the Collector's file exporter (proto, or compressed)",
+        looks_sized,
+        _otlp_parser,
+        _sized,
     ),
     Format(
-        "gemini_cli_telemetry", "Gemini CLI's telemetry outfile", recognises_gemini_outfile,
-        lambda _: OutfileParser(GEMINI_CLI), _values,
+        "otlp_json",
+        "OTLP-JSON, as the Collector's file exporter writes it",
+        recognises_otlp,
+        _otlp_parser,
+        _requests,
     ),
     Format(
-        "qwen_code", "a chat recording of Qwen Code", recognises_qwen_session,
-        lambda _: QwenSessionParser(), _lines,
+        "qwen_code_outfile",
+        "a telemetry outfile of Qwen Code",
+        recognises_qwen_outfile,
+        lambda _: OutfileParser(QWEN_CODE),
+        _values,
     ),
     Format(
-        "gemini_cli", "a chat recording of Gemini CLI", recognises_gemini_session,
-        lambda _: GeminiSessionParser(), _values,
+        "gemini_cli_outfile",
+        "a telemetry outfile of Gemini CLI",
+        recognises_gemini_outfile,
+        lambda _: OutfileParser(GEMINI_CLI),
+        _values,
     ),
-    Format("codex", "a Codex rollout", recognises_rollout, lambda _: CodexParser(), _lines),
+    Format("codex", "a rollout of Codex", recognises_rollout, lambda _: CodexParser(), _lines),
     Format(
-        "claude_code", "a Claude Code transcript", recognises_claude_code,
-        lambda _: ClaudeCodeParser(), _lines,
+        "qwen_code",
+        "a session of Qwen Code",
+        recognises_qwen_session,
+        lambda _: QwenSessionParser(),
+        _lines,
     ),
-    Format("traces", "traces as a list of dicts with trace_id and spans", recognises_traces, _trace_parser, _traces),
-)  # fmt: skip
+    Format(
+        "gemini_cli",
+        "a session of Gemini CLI",
+        recognises_gemini_session,
+        lambda _: GeminiSessionParser(),
+        _values,
+    ),
+    Format(
+        "claude_code",
+        "a transcript of Claude Code",
+        recognises_claude_code,
+        lambda _: ClaudeCodeParser(),
+        _lines,
+    ),
+    Format(
+        "traces",
+        "traces as a list of dicts with trace_id and spans",
+        recognises_traces,
+        _trace_parser,
+        _traces,
+    ),
+)
+"""Each file is of the first one that recognises it."""
 
 
 def known_titles() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import duckdb
@@ -54,10 +55,8 @@ class DuckDbWriter:
 
     def position(self, spool: UUID) -> int:
         """Return the stored position of a spool; 0 for one never seen."""
-        row = self._connection.execute(
-            "SELECT max(position) FROM spool_positions WHERE spool = ?", [str(spool)]
-        ).fetchone()
-        return row[0] if row and row[0] is not None else 0
+        position = self._value("SELECT max(position) FROM spool_positions WHERE spool = ?", str(spool))
+        return position if position is not None else 0
 
     def load(self, batch: LoadBatch) -> None:
         """Write a batch in one transaction; see the port."""
@@ -107,8 +106,8 @@ class DuckDbWriter:
         )
         self._connection.register("input_vectors", table)
         try:
+            self._connection.execute("BEGIN")
             if replace:
-                self._connection.execute("BEGIN")
                 self._connection.execute(
                     "DELETE FROM embeddings WHERE model = ?"
                     " AND text_id IN (SELECT text_id::UUID FROM input_vectors)",
@@ -120,8 +119,7 @@ class DuckDbWriter:
                 "AND text_id::UUID NOT IN (SELECT text_id FROM embeddings WHERE model = ?)",
                 [model, model],
             )
-            if replace:
-                self._connection.execute("COMMIT")
+            self._connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()
             raise StoreUnavailableError(f"the store could not write vectors: {error}") from error
@@ -153,18 +151,17 @@ class DuckDbWriter:
     def age_at(self, share: float) -> int | None:
         """Return the time before which that share of all records lies."""
         union = " UNION ALL ".join(f"SELECT {end} AS ended FROM {table}" for table, end in _END_TIME.items())
-        row = self._connection.execute(
+        return self._value(
             f"SELECT approx_quantile(ended::HUGEINT, {share:.4f}::FLOAT)::UBIGINT FROM ({union})"
-        ).fetchone()
-        return row[0] if row else None
+        )
 
     def used_bytes(self) -> int:
         """Return the bytes of the blocks that hold something, and of the log."""
-        row = self._connection.execute(
+        used = self._value(
             "SELECT sum(used_blocks * block_size)::UBIGINT FROM pragma_database_size() "
             "WHERE database_name = current_database()"
-        ).fetchone()
-        return int(row[0] or 0) if row else 0
+        )
+        return int(used or 0)
 
     def close(self) -> None:
         """Close the writer's connection."""
@@ -201,6 +198,11 @@ class DuckDbWriter:
         gone = execute(f"DELETE FROM texts WHERE text_id NOT IN ({texts}) RETURNING text_id").fetchall()
         execute("DELETE FROM embeddings WHERE text_id NOT IN (SELECT text_id FROM texts)")
         return [row[0] for row in gone]
+
+    def _value(self, query: str, *values: Any) -> Any:
+        """Return the one value of the one row; a result that is not read to its end would keep the connection."""
+        ((value,),) = self._connection.execute(query, list(values)).fetchall()
+        return value
 
     def _forget_input(self, name: str) -> None:
         """Let go of the Arrow memory that was read from."""

@@ -155,6 +155,27 @@ def test_texts_that_have_vectors_keep_them_and_unknown_texts_get_none(store: Sto
     assert store.rows("SELECT count(*) FROM embeddings") == [(4,)]
 
 
+def test_vectors_may_replace_those_that_a_text_has(store: Store) -> None:
+    """Code that brings a vector along means it, however fast the model was."""
+    store.writer.load(store.batch(1, span_request(0)))
+    ((text_id,),) = store.rows("SELECT text_id FROM texts")
+    store.writer.write_embeddings([TextVectors(text_id, np.eye(2, 4, dtype=np.float32))], model="m")
+    given = [TextVectors(text_id, np.eye(1, 4, 3, dtype=np.float32))]
+    store.writer.write_embeddings(given, model="m", replace=True)
+    assert store.rows("SELECT chunk, vector FROM embeddings") == [(0, [0.0, 0.0, 0.0, 1.0])]
+
+
+@pytest.mark.parametrize("question", ["position", "age_at", "used_bytes"])
+def test_vectors_are_written_after_the_writer_was_asked_something(store: Store, question: str) -> None:
+    """A start asks for the position, and the texts that wait since the last run come right after it."""
+    store.writer.load(store.batch(1, span_request(0)))
+    ((text_id,),) = store.rows("SELECT text_id FROM texts")
+    asked = {"position": (SPOOL,), "age_at": (0.5,), "used_bytes": ()}[question]
+    getattr(store.writer, question)(*asked)
+    store.writer.write_embeddings([TextVectors(text_id, np.eye(1, 4, dtype=np.float32))], model="m")
+    assert store.rows("SELECT count(*) FROM embeddings") == [(1,)]
+
+
 def test_retiring_deletes_what_ended_before_and_what_only_that_referred_to(store: Store) -> None:
     """Totals of stored stay; retired counts what went."""
     old = ExportRequest(

@@ -25,18 +25,7 @@ from tests.support.receiver_process import ReceiverProcess
 README = text_of("README.md")
 _DEFAULTS = Settings()
 _COMMAND = "otlp-receiver"
-_CLAUDE_CODE = {
-    "CLAUDE_CODE_ENABLE_TELEMETRY",
-    "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA",
-    "OTEL_LOG_USER_PROMPTS",
-    "OTEL_LOG_TOOL_DETAILS",
-}
-_SDK = {
-    "OTEL_METRICS_EXPORTER": "otlp",
-    "OTEL_LOGS_EXPORTER": "otlp",
-    "OTEL_TRACES_EXPORTER": "otlp",
-    "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-}
+_MCP = f"http://{_DEFAULTS.listen.query_endpoint}/mcp"
 
 
 def shell_lines() -> list[list[str]]:
@@ -143,7 +132,7 @@ def test_every_make_target_exists() -> None:
 def test_only_known_programs_are_called() -> None:
     """A shell block starts nothing that this file does not check."""
     programs = {Path(words[0]).name for words in shell_lines()}
-    assert programs == {"make", "otlp-receiver", "curl", "otel-cli", "export"}
+    assert programs == {"make", "otlp-receiver", "curl", "otel-cli", "claude"}
 
 
 def test_otel_cli_sends_to_the_default_port() -> None:
@@ -160,16 +149,22 @@ def test_the_collector_block_is_an_exporter_to_the_default_port() -> None:
     assert exporter == {"endpoint": _DEFAULTS.listen.grpc_endpoint, "tls": {"insecure": True}}
 
 
-def test_the_variables_for_claude_code_lead_to_the_default_port() -> None:
-    """The exports switch telemetry on for all three signals and name the gRPC listener."""
-    given = dict(word.split("=", 1) for words in lines_of("export") for word in words)
-    assert given.pop("OTEL_EXPORTER_OTLP_ENDPOINT") == f"http://{_DEFAULTS.listen.grpc_endpoint}"
-    assert given == _SDK | dict.fromkeys(_CLAUDE_CODE, "1")
+def test_the_lines_for_claude_code_lead_to_the_mcp_server() -> None:
+    """One adds the address of the query listener, the other starts the command that serves stdio."""
+    over_http, over_stdio = lines_of("claude")
+    assert over_http == ["mcp", "add", "--transport", "http", "otlp-receiver", _MCP]
+    assert over_stdio == ["mcp", "add", "otlp-receiver", "--", "otlp-receiver", "mcp"]
+
+
+def test_the_block_for_qwen_code_leads_to_the_mcp_server() -> None:
+    """The JSON is an object for settings.json with the address of the query listener."""
+    (block,) = blocks_of("README.md", "json")
+    assert json.loads(block) == {"mcpServers": {"otlp-receiver": {"httpUrl": _MCP}}}
 
 
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
     """There is no fenced block in a language that no test here reads."""
-    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"sh", "python", "yaml"}
+    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"sh", "python", "yaml", "json"}
 
 
 def test_every_folder_of_the_table_exists() -> None:

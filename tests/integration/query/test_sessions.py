@@ -241,8 +241,8 @@ async def test_copied_resources_scopes_and_metrics_double_nothing(
     agent(rows, "s1")
     home = rows.resource("agent")
     rows.scope()
-    for _ in range(2):
-        cost = rows.metric("claude_code.cost.usage", "sum", resource_id=home)
+    cost = rows.metric("claude_code.cost.usage", "sum", resource_id=home)
+    assert rows.metric("claude_code.cost.usage", "sum", resource_id=home) == cost
     rows.number(cost, T0 + 1, 1, session_id="s1")
     assert await names(reader, "s1") == {"s1": ["call s1", "claude_code.cost.usage"]}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +16,14 @@ from tests.support.command_line import otlp_receiver
 from tests.support.receiver_process import ReceiverProcess
 
 _SIGNALS = ("traces", "metrics", "logs")
+_MCP_SERVER = """
+import socket, fastmcp, uvicorn
+server = fastmcp.FastMCP("any")
+server.tool(name="only_tool")(lambda: "")
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+uvicorn.Server(uvicorn.Config(server.http_app())).run(sockets=[listening])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -161,12 +169,9 @@ def test_the_mcp_server_is_asked_as_an_agent_asks_it(receiver: ReceiverProcess, 
     assert "search_otel_traces" in ended.stdout
 
 
-async def test_the_mcp_server_is_asked_over_http(tmp_path: Path) -> None:
+def test_the_mcp_server_is_asked_over_http(tmp_path: Path) -> None:
     """At /mcp of the query listener's address; where nothing is, that is said."""
-    fastmcp = pytest.importorskip("fastmcp")
-    testing = pytest.importorskip("fastmcp.utilities.tests")
-    server = fastmcp.FastMCP("any")
-    server.tool(name="only_tool")(lambda: "")
+    pytest.importorskip("fastmcp")
     arguments = (
         "setup",
         "codex",
@@ -178,14 +183,18 @@ async def test_the_mcp_server_is_asked_over_http(tmp_path: Path) -> None:
         "--file",
         "config.toml",
     )
-    async with testing.run_server_async(server, transport="http") as url:
-        endpoint = url.removesuffix("/mcp")
-        found = await asyncio.to_thread(otlp_receiver, *arguments, "--endpoint", endpoint, folder=tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", _MCP_SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        endpoint = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        found = otlp_receiver(*arguments, "--endpoint", endpoint, folder=tmp_path)
+        server.kill()
     assert found.returncode == 0, found.stderr
-    assert "the MCP server answers over http and has 1 tools: only_tool" in found.stdout
-    gone = await asyncio.to_thread(otlp_receiver, *arguments, "--endpoint", endpoint, folder=tmp_path)
+    assert "the MCP server answers over http and has 1 tool: only_tool" in found.stdout
+    gone = otlp_receiver(*arguments, "--endpoint", endpoint, folder=tmp_path)
     assert gone.returncode == 1
-    assert f"no MCP server answers: {url}" in gone.stderr
+    assert f"no MCP server answers: {endpoint}/mcp" in gone.stderr
 
 
 def test_a_file_with_comments_is_refused_with_what_to_paste(

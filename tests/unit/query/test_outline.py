@@ -131,7 +131,7 @@ def test_broken_traces_are_outlined_and_said_to_be_broken() -> None:
         plain_span("d", None, 1020, 1000),
         plain_span("d", None, 1000, 1030),
     )
-    assert [sentence.partition(" ")[0] for sentence in found["broken"]] == ["1", "1", "1", "1"]
+    assert [line.rpartition(" ")[2] for line in found["broken"]] == ["1", "1", "1", "1"]
     assert (found["span_count"], found["root_count"], found["duration_ms"]) == (5, 4, 30)
 
 

@@ -111,7 +111,7 @@ def test_the_collectors_messages_with_their_length_are_read(tmp_path: Path, prot
         (b"\x00\x01\x02" * 100, "binary"),
         ("Grüße\n".encode("latin-1"), "binary"),
         (b"plain words\n", "its format is unknown; known are: "),
-        (b'{"some": "json"}\n', "a Claude Code transcript"),
+        (b'{"some": "json"}\n', "a transcript of Claude Code"),
         (b"[1, 2]", "its format is unknown"),
     ],
 )
