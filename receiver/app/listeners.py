@@ -8,8 +8,11 @@ from receiver import __version__
 from receiver.access import Access
 from receiver.api.app import QueryApp
 from receiver.app.figures import RunningReceiver
+from receiver.app.request_reader import DecodingRequestReader
 from receiver.config import Settings
 from receiver.errors import StartError
+from receiver.mcp.http_app import PATH as MCP_PATH
+from receiver.mcp.http_app import McpApp
 from receiver.ports import Intake
 from receiver.query.service import QueryService
 from receiver.telemetry.metrics import Metrics
@@ -57,6 +60,9 @@ class Listeners:
         self._listen = settings.listen
         self._grpc = GrpcServer(intake, metrics, settings.limits)
         self._http = HttpServer(intake, metrics, settings.limits, settings.listen.cors_origins)
+        self._mcp = (
+            McpApp(access, settings, requests_of=DecodingRequestReader) if settings.mcp.enabled else None
+        )
         self._query = AsgiServer(
             QueryApp(
                 service,
@@ -65,6 +71,7 @@ class Listeners:
                 access=access,
                 own_hosts=self._own_hosts(),
                 version=__version__,
+                mounts={MCP_PATH: self._mcp} if self._mcp else None,
             ),
             name="query",
             connections=_QUERY_CONNECTIONS,
@@ -99,6 +106,8 @@ class Listeners:
     async def stop_query(self, grace_s: float) -> None:
         """Stop answering questions."""
         await self._query.stop(grace_s)
+        if self._mcp:
+            await self._mcp.close()
 
     def _own_hosts(self) -> list[str]:
         """Return the host that is listened on, should it not be a loopback name; the guard knows those."""

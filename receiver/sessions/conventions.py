@@ -157,7 +157,7 @@ def last_user_message(messages: Any) -> str:
     if not isinstance(messages, list):
         return ""
     for message in reversed(messages):
-        if isinstance(message, Mapping) and message.get("role") in {"user", None}:
+        if isinstance(message, Mapping) and text(message, "role") in {"user", ""}:
             said = _said(message)
             if said:
                 return said

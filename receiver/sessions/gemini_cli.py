@@ -87,7 +87,7 @@ def read_event(
 
 def metric_tokens(attributes: Attributes, count: int) -> Tokens:
     """Return a count of the token metric under its type; ``input`` still holds the cached tokens."""
-    kind = attributes.get("type")
+    kind = text(attributes, "type")
     return Tokens(
         input=count if kind in {"input", "tool"} else 0,
         output=count if kind in {"output", "thought"} else 0,

@@ -90,7 +90,9 @@ def _otlp_parser(context: ReadingContext) -> Parser:
 
 def _trace_parser(context: ReadingContext) -> Parser:
     def read_otlp(body: bytes) -> bytes:
-        read = context.requests.read(Signal.TRACES, body, Encoding.JSON)
+        (read,) = context.requests.read(Signal.TRACES, [body], Encoding.JSON)
+        if isinstance(read, PermanentError):
+            raise read
         if read.rejected:
             raise PermanentError(read.message)
         return read.payload

@@ -8,7 +8,7 @@ compressed JSON, with the length of each message in front).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,8 @@ SIGNAL_KEYS = {
     "resource_logs": Signal.LOGS,
     "resource_metrics": Signal.METRICS,
 }
+_GROUP = 512
+_GROUP_BYTES = 1 << 20
 _FIRST_KEY = re.compile(rb'\s*\{\s*"(resource[A-Za-z_]+)"\s*:')
 _ANY_KEY = re.compile(rb'"(resource(?:Spans|Logs|Metrics|_spans|_logs|_metrics))"\s*:')
 _EMPTY = re.compile(rb"\s*\{\s*\}\s*")
@@ -47,59 +49,85 @@ class ReadRequest:
 
 
 class RequestReader(Protocol):
-    """**Protocol:** judges a request as the listeners do. Threads: one at a time; blocks for the CPU only."""
+    """**Protocol:** judges requests as the listeners do. Threads: one at a time; blocks for the CPU only."""
 
-    def read(self, signal: Signal, body: bytes, encoding: Encoding) -> ReadRequest:
-        """Return what of the request can be stored.
-
-        Raises:
-            PermanentError: Nothing.
-        """
+    def read(
+        self, signal: Signal, bodies: Sequence[bytes], encoding: Encoding
+    ) -> list[ReadRequest | PermanentError]:
+        """Return for each request what of it can be stored, or why nothing of it can."""
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A document that is judged together with others."""
+
+    number: int
+    data: bytes
+
+
 class OtlpFileParser:
-    """Implements ``receiver.sources.source.Parser``: a document is a request, its key the hash of its bytes."""
+    """Implements ``receiver.sources.source.Parser``: a document is a request, its key the hash of its bytes.
+
+    Documents are judged in groups, as one alone costs as much as a hundred. What was wrong with them is therefore
+    told by their numbers, in ``take_faults``.
+    """
 
     def __init__(self, reader: RequestReader) -> None:
         """Read requests with ``reader``."""
         self._reader = reader
-        self._rejected = ""
+        self._kind: tuple[Signal, Encoding] = (Signal.TRACES, Encoding.JSON)
+        self._waiting: list[_Waiting] = []
+        self._bytes = 0
+        self._number = 0
+        self._faults: list[tuple[int, str]] = []
 
     @property
     def session_ids(self) -> list[str]:
         """Return nothing: what the requests hold is not looked into."""
         return []
 
-    @property
-    def remark(self) -> str:
-        """Return what was refused of the last document although the rest of it was read; empty for nothing."""
-        return self._rejected
+    def take_faults(self) -> list[tuple[int, str]]:
+        """Return what was wrong with documents since the last call: their number, counted from 1, and why."""
+        found, self._faults = self._faults, []
+        return found
 
     def feed(self, document: bytes) -> Iterable[ImportUnit]:
-        """Return a unit for each signal in the document."""
-        self._rejected = ""
+        """Return the units of documents that were judged, this one's maybe among them."""
+        self._number += 1
         encoding = Encoding.JSON if document.lstrip()[:1] == b"{" else Encoding.PROTOBUF
-        return [
-            unit
-            for signal in _signals(document, encoding)
-            for unit in self._units(signal, document, encoding)
-        ]
+        units: list[ImportUnit] = []
+        for signal in _signals(document, encoding):
+            if (signal, encoding) != self._kind:
+                units += self._judged()
+                self._kind = (signal, encoding)
+            self._waiting.append(_Waiting(self._number, document))
+            self._bytes += len(document)
+            if self._bytes >= _GROUP_BYTES or len(self._waiting) >= _GROUP:
+                units += self._judged()
+        return units
 
     def flush(self, *, finished: bool) -> Iterator[ImportUnit]:  # noqa: ARG002 - the contract's
-        """Return nothing: every document stands alone."""
-        return iter(())
+        """Return the units of all documents that were not judged so far: every one of them stands alone."""
+        yield from self._judged()
 
-    def _units(self, signal: Signal, document: bytes, encoding: Encoding) -> Iterator[ImportUnit]:
-        try:
-            read = self._reader.read(signal, document, encoding)
-        except PermanentError as error:
-            raise MalformedDocumentError(error.message, hint=error.hint) from None
-        if read.rejected:
-            self._rejected = f"{read.rejected} {signal.records} not stored: {read.message}"
-        if read.records:
-            key = xxhash.xxh3_128_digest(f"otlp\0{signal.value}\0".encode() + document)
-            yield ImportUnit(key, signal, read.payload)
+    def _judged(self) -> list[ImportUnit]:
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        if not waiting:
+            return []
+        signal, encoding = self._kind
+        units = []
+        verdicts = self._reader.read(signal, [each.data for each in waiting], encoding)
+        for each, read in zip(waiting, verdicts, strict=True):
+            if isinstance(read, PermanentError):
+                self._faults.append((each.number, str(read)))
+                continue
+            if read.rejected:
+                self._faults.append((each.number, f"{read.rejected} {signal.records} not stored: {read.message}"))
+            if read.records:
+                key = xxhash.xxh3_128_digest(f"otlp\0{signal.value}\0".encode() + each.data)
+                units.append(ImportUnit(key, signal, read.payload))
+        return units
 
 
 def recognises_otlp(head: bytes) -> bool:

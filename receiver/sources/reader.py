@@ -28,6 +28,8 @@ from receiver.sources.source import MalformedDocumentError, Parser
 SETTLED_S = 600.0
 """Seconds without a change after which nobody writes a file any more."""
 _LISTED = 10
+_PLACES = 2_048
+"""Documents whose places are remembered: more than a parser judges together."""
 _READ_BYTES = 1 << 20
 _BATCH_BYTES = 4 << 20
 _BATCH_UNITS = 5_000
@@ -93,6 +95,9 @@ class FileReading:
         self._head = b""
         self._framing: Framing | None = None
         self._parser: Parser | None = None
+        self._belated: OtlpFileParser | None = None
+        self._documents = 0
+        self._places: dict[int, tuple[int | None, str]] = {}
 
     @property
     def session_ids(self) -> list[str]:
@@ -120,7 +125,7 @@ class FileReading:
         if self.undecided and b"\n" in self._head and self._decided(final=False):
             yield from self._begin()
         if self._parser is not None:
-            yield from self._parser.flush(finished=False)
+            yield from self._flushed(finished=False)
 
     def end(self, *, settled: bool = True) -> Iterator[ImportUnit]:
         """Yield what is left at the end of a file.
@@ -136,7 +141,7 @@ class FileReading:
         before = len(self.problems.listed) + self.problems.more
         yield from self._parsed(self._framing.finish())
         broken = unfinished and len(self.problems.listed) + self.problems.more > before
-        yield from self._parser.flush(finished=settled or not broken)
+        yield from self._flushed(finished=settled or not broken)
 
     def refuse(self, reason: str) -> None:
         """Read nothing more of the file."""
@@ -159,6 +164,7 @@ class FileReading:
         self.format = found
         self._framing = found.framing(head)
         self._parser = found.parser(self._context)
+        self._belated = self._parser if isinstance(self._parser, OtlpFileParser) else None
         self._head = without_mark(self._head)
         return True
 
@@ -174,13 +180,31 @@ class FileReading:
             if isinstance(piece, Damage):
                 self.problems.add(piece.message, piece.line)
                 continue
-            where = f"{piece.name}: " if piece.name else ""
+            self._documents += 1
+            if self._belated is not None:
+                self._places[self._documents] = (piece.line, piece.name)
             try:
                 yield from self._parser.feed(piece.data)
             except MalformedDocumentError as error:
-                self.problems.add(f"{where}{error}", piece.line)
-            if isinstance(self._parser, OtlpFileParser) and self._parser.remark:
-                self.problems.add(f"{where}{self._parser.remark}", piece.line)
+                self._fault(str(error), piece.line, piece.name)
+            self._collect()
+
+    def _flushed(self, *, finished: bool) -> Iterator[ImportUnit]:
+        assert self._parser is not None  # noqa: S101 - the format is known
+        yield from self._parser.flush(finished=finished)
+        self._collect(everything=True)
+
+    def _collect(self, *, everything: bool = False) -> None:
+        """Take over what a parser that judges documents in groups found wrong."""
+        if self._belated is None:
+            return
+        for number, message in self._belated.take_faults():
+            self._fault(message, *self._places.get(number, (None, "")))
+        if everything or len(self._places) > _PLACES:
+            self._places = dict(list(self._places.items())[-_PLACES // 2 :])
+
+    def _fault(self, message: str, line: int | None, name: str) -> None:
+        self.problems.add(f"{name}: {message}" if name else message, line)
 
 
 class UnreadableFileError(Exception):

@@ -16,7 +16,7 @@ import xxhash
 from receiver.errors import InvalidTraceError, PermanentError
 from receiver.otlp.encode import encode_request, encode_scope
 from receiver.otlp.span_fields import SpanFields
-from receiver.otlp.wire import RESOURCE_ATTRIBUTE, attributes
+from receiver.otlp.wire import RESOURCE_ATTRIBUTE, SPAN_ATTRIBUTE, attribute, attributes
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
 from receiver.sources.source import unit_key
@@ -38,6 +38,7 @@ ReadOtlp = Callable[[bytes], bytes]
 """Turns an OTLP/JSON request into protobuf; raises a PermanentError for what is none."""
 
 _HOUR_NS = 3_600_000_000_000
+_BASIC = frozenset({"trace_id", "spans"})
 _REMEMBERED = 10_000
 
 
@@ -56,6 +57,7 @@ class TraceDicts:
         self._read_otlp = read_otlp
         self._system_id = known_system(system_id)
         self._scope = encode_scope(SCOPE)
+        self._hour = -1, b""
         self._resources: dict[tuple[str | None, str], bytes] = {}
 
     def units(self, trace: Any, *, now_ns: int | None = None) -> list[ImportUnit]:
@@ -83,31 +85,37 @@ class TraceDicts:
         )
 
     def _of_dict(self, trace: Mapping[str, Any], now_ns: int) -> ImportUnit:
-        given = first_of(trace, ("trace_id", "traceId"))
+        given = trace.get("trace_id") or trace.get("traceId")
         if given is None or given == "":
             raise InvalidTraceError("trace_data missing required field: trace_id")
         spans = trace.get("spans")
-        if spans is None:
-            raise InvalidTraceError("trace_data missing required field: spans")
-        if not isinstance(spans, list | tuple):
-            raise InvalidTraceError(f"spans: {shown(spans)} is not a list")
+        if spans.__class__ is not list:
+            if spans is None:
+                raise InvalidTraceError("trace_data missing required field: spans")
+            if not isinstance(spans, list | tuple):
+                raise InvalidTraceError(f"spans: {shown(spans)} is not a list")
         if not spans:
             raise InvalidTraceError("spans: the list is empty, so there is nothing to store")
         trace_id, original = at("trace_id", trace_id_bytes, given)
-        marks = {} if original is None else {TRACE_ID: original}
-        start, undated, payload = self._written(trace, spans, (trace_id, marks, now_ns))
-        if not undated:
-            return _unit(start, payload, payload)
-        # its key must not depend on when it is handed in
-        start, _, content = self._written(trace, spans, (trace_id, marks, 0))
-        return _unit(start, content, payload)
+        marks = b"" if original is None else attribute(SPAN_ATTRIBUTE, TRACE_ID, original)
+        read = self._all(spans, trace_id, marks, now_ns)
+        payload = self._payload(trace, read)
+        for span in read:
+            if span.undated:  # its key must not depend on when it is handed in
+                read = self._all(spans, trace_id, marks, 0)
+                return self._unit(read[0].start_ns, self._payload(trace, read), payload)
+        return self._unit(read[0].start_ns, payload, payload)
 
-    def _written(
-        self, trace: Mapping[str, Any], spans: Sequence[Any], of: tuple[bytes, dict[str, str], int]
-    ) -> tuple[int, bool, bytes]:
-        self._spans.begin(*of)
-        read = [self._read(number, span) for number, span in enumerate(spans)]
-        return read[0].start_ns, any(span.undated for span in read), self._payload(trace, read)
+    def _all(self, spans: Sequence[Any], trace_id: bytes, marks: bytes, now_ns: int) -> list[DictSpan]:
+        self._spans.begin(trace_id, marks, now_ns)
+        return [self._read(number, span) for number, span in enumerate(spans)]
+
+    def _unit(self, start_ns: int, content: bytes, payload: bytes) -> ImportUnit:
+        """Return a unit whose key is that of its content, beside those of the same hour."""
+        hour = start_ns // _HOUR_NS
+        if hour != self._hour[0]:
+            self._hour = hour, unit_key(str(hour))[:8]
+        return ImportUnit(self._hour[1] + xxhash.xxh3_64_digest(content), Signal.TRACES, payload)
 
     def _read(self, number: int, span: Any) -> DictSpan:
         try:
@@ -121,16 +129,25 @@ class TraceDicts:
 
     def _payload(self, trace: Mapping[str, Any], spans: list[DictSpan]) -> bytes:
         """Return the request, the spans grouped by their resources in the order of the dict."""
-        shared = at("resource", resource_attributes, trace.get("resource"))
-        named = first_of(trace, SERVICE)
-        service = named if isinstance(named, str) and named else _service_of(shared)
-        service = service or next((span.service for span in spans if span.service), None)
-        given = known_system(trace.get(SYSTEM_ID)) or self._system_id
+        service = spans[0].service
+        given = self._system_id
+        shared: dict[str, Any] = {}
+        if not trace.keys() <= _BASIC:
+            shared = at("resource", resource_attributes, trace.get("resource"))
+            named = first_of(trace, SERVICE)
+            service = (named if isinstance(named, str) and named else _service_of(shared)) or service
+            given = known_system(trace.get(SYSTEM_ID)) or given
+        if service is None:
+            service = next((span.service for span in spans if span.service), None)
         system = given or known_system(shared.get(SYSTEM_ID)) or system_of(service) or UNKNOWN
         fallback = service or given
-        if not shared and all(span.resource is None and span.service in (None, fallback) for span in spans):
-            written = b"".join([span.written for span in spans])
-            return encode_request([(self._known_resource(fallback, system), self._scope, written)])
+        if not shared:
+            for span in spans:
+                if span.resource is not None or (span.service is not None and span.service != fallback):
+                    break
+            else:
+                written = b"".join([span.written for span in spans])
+                return encode_request([(self._known_resource(fallback, system), self._scope, written)])
         groups: dict[tuple[bytes, bytes], list[bytes]] = {}
         for span in spans:
             pairs = {**shared, **(span.resource or {})}
@@ -138,7 +155,7 @@ class TraceDicts:
             if name:
                 pairs["service.name"] = name
             pairs.setdefault(SYSTEM_ID, system)
-            resource = attributes(RESOURCE_ATTRIBUTE, pairs)
+            resource = _written_resource(pairs)
             groups.setdefault((resource, span.scope or self._scope), []).append(span.written)
         return encode_request([(*where, b"".join(written)) for where, written in groups.items()])
 
@@ -158,13 +175,10 @@ class TraceDicts:
         if service is None and self._system_id:
             pairs["service.name"] = self._system_id
         pairs.setdefault(SYSTEM_ID, self._system_id or system_of(service) or UNKNOWN)
-        try:
-            resource = attributes(RESOURCE_ATTRIBUTE, pairs)
-        except TypeError as error:
-            raise InvalidTraceError(f"resource: {error}") from None
+        resource = _written_resource(pairs)
         payload = encode_request([(resource, read.scope, read.written)], schema_url=read.resource_schema_url)
         known = SdkSpan.of(span, self._fields, 0).written if read.undated else payload
-        return _unit(0 if read.undated else read.start_ns, known, payload)
+        return self._unit(0 if read.undated else read.start_ns, known, payload)
 
     def _of_otlp(self, trace: Mapping[str, Any]) -> ImportUnit:
         if self._read_otlp is None:
@@ -180,13 +194,14 @@ class TraceDicts:
             raise
         except PermanentError as error:
             raise InvalidTraceError(error.message, hint=error.hint) from None
-        return _unit(checked_request(payload), payload, payload)
+        return self._unit(checked_request(payload), payload, payload)
 
 
-def _unit(start_ns: int, content: bytes, payload: bytes) -> ImportUnit:
-    """Return a unit whose key is that of its content, beside those of the same hour."""
-    key = unit_key(str(start_ns // _HOUR_NS), xxhash.xxh3_128_hexdigest(content))
-    return ImportUnit(key, Signal.TRACES, payload)
+def _written_resource(pairs: Mapping[str, Any]) -> bytes:
+    try:
+        return attributes(RESOURCE_ATTRIBUTE, pairs)
+    except TypeError as error:
+        raise InvalidTraceError(f"resource: {error}") from None
 
 
 def _in_a_dict(span: SdkSpan) -> DictSpan:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import xxhash
 
 from receiver.errors import InvalidTraceError
 from receiver.otlp.span import AttributeInput
@@ -14,8 +17,6 @@ from receiver.otlp.span_fields import events as events_field
 from receiver.otlp.span_fields import links as links_field
 from receiver.otlp.span_fields import status as status_field
 from receiver.otlp.wire import SPAN_ATTRIBUTE, attribute, sized, utf8
-from receiver.otlp.wire import attributes as attributes_field
-from receiver.sources.source import span_id_of
 from receiver.sources.trace_dict_fields import (
     at,
     attributes,
@@ -30,7 +31,7 @@ from receiver.sources.trace_dict_fields import (
     status,
     status_in,
 )
-from receiver.sources.trace_dict_times import DURATIONS, exact_ns, span_duration_ns, unix_ns
+from receiver.sources.trace_dict_times import DURATIONS, Moments, exact_ns, span_duration_ns, unix_ns
 from receiver.times import LATEST_NS
 
 PARENT_ID = "otlp_receiver.parent_span_id"
@@ -47,7 +48,10 @@ SERVICE = ("service.name", "service_name", "serviceName")
 _BASIC = frozenset({"name", "start_time", "end_time", "attributes"})
 _START = ("start_time", "startTime", "start", "timestamp")
 _END = ("end_time", "endTime", "end")
-_QUIET = 20_000
+_SEEN = 20_000
+_PLACE = struct.Struct("<QQ").pack
+_START_MARK = attribute(SPAN_ATTRIBUTE, START_MISSING, True)
+_END_MARK = attribute(SPAN_ATTRIBUTE, END_MISSING, True)
 
 
 @dataclass(slots=True)
@@ -73,23 +77,24 @@ class DictSpans:
     def __init__(self, fields: SpanFields) -> None:
         """Write with ``fields``."""
         self._fields = fields
-        self._quiet: set[str] = set()
+        self._moments = Moments()
+        self._seen: set[str] = set()
+        """Keys of attributes that were met, and in the next which of them may mark errors."""
+        self._loud: dict[str, None] = {}
         self._trace_id = b""
-        self._trace = ""
         self._marks = b""
         self.now_ns = 0
 
-    def begin(self, trace_id: bytes, marks: Mapping[str, AttributeInput], now_ns: int) -> None:
+    def begin(self, trace_id: bytes, marks: bytes, now_ns: int) -> None:
         """Read spans of this trace from here on.
 
         Args:
             trace_id: 16 bytes.
-            marks: Attributes that every span of it gets besides its own.
+            marks: Attributes that every span of it gets besides its own, written.
             now_ns: What stands where a start is missing.
         """
         self._trace_id = trace_id
-        self._trace = trace_id.hex()
-        self._marks = attributes_field(SPAN_ATTRIBUTE, marks) if marks else b""
+        self._marks = marks
         self.now_ns = now_ns
 
     def read(self, number: int, span: Mapping[str, Any]) -> DictSpan:
@@ -111,53 +116,57 @@ class DictSpans:
         if pairs.__class__ is not dict:
             pairs = at("attributes", attributes, pairs)
         service = pairs.get("service.name")
-        if service is not None and not (isinstance(service, str) and service):
+        if service.__class__ is not str or not service:
             service = None
-        basic = span.keys() <= _BASIC
-        start, end, took = _basic_times(span) if basic else _times(span)
-        undated = start is None and end is None
-        marks = self._marks
-        if start is None:
-            start = self.now_ns if end is None else end - (took or 0)
-            if undated or took is None:
-                marks += self._fields.attributes({START_MISSING: True})
-        if end is None:
-            end = start + (took or 0)
-            if took is None:
-                marks += self._fields.attributes({END_MISSING: True})
-        if start < 0 or end > LATEST_NS:
-            raise InvalidTraceError("duration: it leads before 1970 or after the year 2262")
-        more = None if basic else self._more(span, start)
-        identity, parent = (None, b"") if more is None else (more.span_id, more.parent_span_id)
-        if identity is None:
-            identity = span_id_of(self._trace, str(number), name, "" if undated else str(start))
+        more = None
+        took = None
+        if span.keys() <= _BASIC:
+            start, end = self._basic_times(span)
+        else:
+            start, end, took = _times(span)
+            more = self._more(span)
+            service = service or more.service
+        rest = self._marks
+        undated = False
+        if start is None or end is None:
+            undated = start is None and end is None
+            start, end, marks = _completed(start, end, took, self.now_ns)
+            rest += marks
+        try:
+            rest = self._fields.attributes(pairs) + rest
+        except TypeError as error:
+            raise InvalidTraceError(f"attributes: {error}") from None
         said = None if more is None else more.status
         if said is None:
             said = self._implied_status(pairs)
-        try:
-            rest = self._fields.attributes(pairs) + marks
-        except TypeError as error:
-            raise InvalidTraceError(f"attributes: {error}") from None
         if said is not None:
             rest += status_field(*said)
-        if more is not None:
-            rest += more.written
-            service = service or more.service
-        return DictSpan(
-            self._fields.span(
-                (self._trace_id, identity, parent),
-                name,
-                0 if more is None else more.kind,
-                (start, end),
-                rest,
-            ),
-            start,
-            service,
-            None if more is None else more.resource,
-            undated=undated,
-        )
+        if more is None:
+            identity = self._derived_id(number, name, 0 if undated else start)
+            written = self._fields.span((self._trace_id, identity, b""), name, 0, (start, end), rest)
+            return DictSpan(written, start, service, None, None, undated)
+        identity = more.span_id or self._derived_id(number, name, 0 if undated else start)
+        rest += more.written + _events_and_links(span, start)
+        ids = (self._trace_id, identity, more.parent_span_id)
+        written = self._fields.span(ids, name, more.kind, (start, end), rest)
+        return DictSpan(written, start, service, more.resource, None, undated)
 
-    def _more(self, span: Mapping[str, Any], start_ns: int) -> _More:
+    def _derived_id(self, number: int, name: str, start_ns: int) -> bytes:
+        """Return the id of a span that has none: the same whenever the trace is handed in."""
+        place = _PLACE(number, start_ns)
+        return xxhash.xxh3_64_digest(b"span\0" + self._trace_id + place + utf8(name)) or b"\1" * 8
+
+    def _basic_times(self, span: Mapping[str, Any]) -> tuple[int | None, int | None]:
+        """Return start and end where there is no duration and no other spelling to look for."""
+        place = "start_time"
+        try:
+            start = self._moments.unix_ns(span.get("start_time"))
+            place = "end_time"
+            return start, self._moments.unix_ns(span.get("end_time"))
+        except InvalidTraceError as error:
+            raise InvalidTraceError(f"{place}: {error.message}", hint=error.hint) from None
+
+    def _more(self, span: Mapping[str, Any]) -> _More:
         """Return what only a span has that says more than name, times and attributes."""
         context = span.get("context")
         where = {**context, **span} if isinstance(context, Mapping) else span
@@ -188,24 +197,24 @@ class DictSpans:
             _status(span),
             resource,
             service if isinstance(service, str) and service else None,
-            marks
-            + (sized(b"\x1a", utf8(state)) if isinstance(state, str) and state else b"")
-            + _written("events", lambda value: events_field(events(value, start_ns)), span.get("events"))
-            + _written("links", lambda value: links_field(links(value)), span.get("links")),
+            marks + (sized(b"\x1a", utf8(state)) if isinstance(state, str) and state else b""),
         )
 
     def _implied_status(self, pairs: Mapping[str, Any]) -> tuple[int, str] | None:
         """Return the status that attributes imply; keys that say nothing about it are remembered."""
-        quiet = self._quiet
-        if quiet.issuperset(pairs):
-            return None
-        loud = []
-        for key in pairs.keys() - quiet:
-            if may_mark_errors(str(key)):
-                loud.append(key)
-            elif len(quiet) < _QUIET:
-                quiet.add(key)
-        return status_in(pairs, loud) if loud else None
+        if not self._seen.issuperset(pairs):
+            for key in pairs.keys() - self._seen:
+                if len(self._seen) >= _SEEN:
+                    self._seen.clear()
+                    self._loud.clear()
+                self._seen.add(key)
+                if may_mark_errors(str(key)):
+                    self._loud[key] = None
+            return status_in(pairs, filter(may_mark_errors, map(str, pairs)))
+        for key in self._loud:
+            if key in pairs:
+                return status_in(pairs, [each for each in self._loud if each in pairs])
+        return None
 
 
 @dataclass(slots=True)
@@ -219,7 +228,7 @@ class _More:
     resource: Mapping[str, AttributeInput] | None
     service: str | None
     written: bytes
-    """Marks, trace state, events and links as fields of a span."""
+    """Marks and trace state as fields of a span."""
 
 
 def resource_attributes(value: Any) -> dict[str, Any]:
@@ -233,15 +242,20 @@ def resource_attributes(value: Any) -> dict[str, Any]:
     return {str(key): each for key, each in attributes(value).items()}
 
 
-def _basic_times(span: Mapping[str, Any]) -> tuple[int | None, int | None, None]:
-    """Return start and end where there is no duration and no other spelling to look for."""
-    place = "start_time"
-    try:
-        start = unix_ns(span.get("start_time"))
-        place = "end_time"
-        return start, unix_ns(span.get("end_time")), None
-    except InvalidTraceError as error:
-        raise InvalidTraceError(f"{place}: {error.message}", hint=error.hint) from None
+def _completed(start: int | None, end: int | None, took: int | None, now_ns: int) -> tuple[int, int, bytes]:
+    """Return start and end, one of which was missing, and marks that say what was made up."""
+    marks = b""
+    if start is None:
+        start = now_ns if end is None else end - (took or 0)
+        if end is None or took is None:
+            marks += _START_MARK
+    if end is None:
+        end = start + (took or 0)
+        if took is None:
+            marks += _END_MARK
+    if start < 0 or end > LATEST_NS:
+        raise InvalidTraceError("duration: it leads before 1970 or after the year 2262")
+    return start, end, marks
 
 
 def _times(span: Mapping[str, Any]) -> tuple[int | None, int | None, int | None]:
@@ -272,6 +286,12 @@ def _status(span: Mapping[str, Any]) -> tuple[int, str] | None:
         return None
     code, message = (0, "") if given is None else at("status", status, given)
     return code, message or (said if isinstance(said, str) else "")
+
+
+def _events_and_links(span: Mapping[str, Any], start_ns: int) -> bytes:
+    return _written(
+        "events", lambda value: events_field(events(value, start_ns)), span.get("events")
+    ) + _written("links", lambda value: links_field(links(value)), span.get("links"))
 
 
 def _written(name: str, write: Callable[[Any], bytes], value: Any) -> bytes:

@@ -16,6 +16,10 @@ _FRACTION = re.compile(r"[.,](\d+)")
 _MICROSECONDS_AT_MOST = 26
 """Characters of ``2026-01-31T12:00:00.123456``: in a text no longer there is no finer fraction to lose."""
 _LONGEST_NUMBER = 40
+_REMEMBERED = 10_000
+_SECOND = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
+_FEW_DIGITS = 4
+"""A point and three digits: at most some thousand different texts."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HINT = "write ISO 8601 (2026-01-31T12:00:00Z), a datetime, or Unix seconds, ms, us or ns"
 _SCALES = ((10**11, NS), (10**14, 1_000_000), (10**17, 1000))
@@ -49,6 +53,53 @@ def unix_ns(value: Any) -> int | None:
     if isinstance(value, Real):
         return _of_float(float(value))
     raise _not_a_time(value)
+
+
+class Moments:
+    """Reads times, and remembers the seconds and the fractions of those it has seen. Threads: one at a time."""
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._seconds: dict[str, int] = {}
+        self._fractions: dict[str, int] = {}
+
+    def unix_ns(self, value: Any) -> int | None:
+        """Return the same as :func:`unix_ns`, sooner for usual texts.
+
+        Raises:
+            InvalidTraceError: Likewise.
+        """
+        if value.__class__ is not str:
+            return unix_ns(value)
+        second = self._seconds.get(value[:19])
+        if second is not None:
+            rest = value[19:]
+            fraction = self._fractions.get(rest)
+            if fraction is None:
+                fraction = self._fraction(rest)
+            if fraction is not None:
+                return second + fraction
+        found = unix_ns(value)
+        if found is not None and _SECOND.fullmatch(value[:19]):
+            fraction = self._fraction(value[19:])
+            if fraction is not None:
+                if len(self._seconds) >= _REMEMBERED:
+                    self._seconds.clear()
+                self._seconds[value[:19]] = found - fraction
+        return found
+
+    def _fraction(self, rest: str) -> int | None:
+        """Return the nanoseconds of what stands behind the seconds of a time in UTC; None: it is not as usual."""
+        digits = rest.removesuffix("Z").removesuffix("+00:00")
+        if not digits:
+            found = 0
+        elif digits[0] == "." and 1 < len(digits) <= 10 and digits.isascii() and digits[1:].isdigit():
+            found = int(digits[1:].ljust(9, "0"))
+        else:
+            return None
+        if len(digits) <= _FEW_DIGITS:
+            self._fractions[rest] = found
+        return found
 
 
 def exact_ns(value: Any) -> int | None:

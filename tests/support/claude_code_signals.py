@@ -111,7 +111,8 @@ def traces_request() -> ExportTraceServiceRequest:
     ]
     scope = InstrumentationScope(name="com.anthropic.claude_code.tracing", version="1.0.0")
     envelope = ResourceSpans(
-        resource=Resource(attributes=key_values(_RESOURCE)), scope_spans=[ScopeSpans(scope=scope, spans=spans)]
+        resource=Resource(attributes=key_values(_RESOURCE)),
+        scope_spans=[ScopeSpans(scope=scope, spans=spans)],
     )
     return ExportTraceServiceRequest(resource_spans=[envelope])
 
@@ -123,7 +124,12 @@ def logs_request() -> ExportLogsServiceRequest:
         said = {"prompt": "<REDACTED>", "prompt_length": len(text), "message.uuid": message}
         events.append((turn * 60_000, "user_prompt", turn, said))
     for call in CALLS:
-        told = {**_usage(call), "model": call.model, "duration_ms": call.duration_ms, "cost_usd": call.cost_usd}
+        told = {
+            **_usage(call),
+            "model": call.model,
+            "duration_ms": call.duration_ms,
+            "cost_usd": call.cost_usd,
+        }
         ids = {"request_id": call.request_id, "client_request_id": _client_id(call, call.attempt)}
         events.append((call.start_ms + call.duration_ms, "api_request", call.turn, {**told, **ids}))
     failed = {
@@ -217,7 +223,12 @@ def metrics_request() -> ExportMetricsServiceRequest:
 def transcript() -> list[str]:
     """Return the lines of ``~/.claude/projects/…/SESSION_ID.jsonl``; it holds no cost and not the title's call."""
     call = {each.letter: each for each in CALLS}
-    agent_use = {"type": "tool_use", "id": "toolu_agent", "name": "Agent", "input": {"prompt": "Read the test"}}
+    agent_use = {
+        "type": "tool_use",
+        "id": "toolu_agent",
+        "name": "Agent",
+        "input": {"prompt": "Read the test"},
+    }
     bash_use = {"type": "tool_use", "id": "toolu_bash", "name": "Bash", "input": {"command": "make test"}}
     side = {"isSidechain": True, "agentId": _SUBAGENT}
     lines: list[dict[str, Any]] = [

@@ -61,7 +61,7 @@ def stdio(*arguments: str, folder: Path) -> StdioTransport:
     return StdioTransport(
         sys.executable,
         ["-m", "receiver", "mcp", *arguments],
-        env=clean_environment(),
+        env=clean_environment({"OTLP_RECEIVER_EMBED__ENABLED": "false"}),
         cwd=str(folder),
         keep_alive=False,
         log_file=folder / "mcp.log",

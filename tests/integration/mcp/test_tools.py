@@ -347,7 +347,7 @@ async def test_a_trace_is_a_resource(agent: Agent) -> None:
     found = json.loads((await agent.read_resource(f"otlp://traces/{'a' * 32}"))[0].text)
     assert found["notice"] == NOTICE
     assert found["data"]["span_count"] == 1
-    with pytest.raises(Exception, match="no trace .* is stored"):
+    with pytest.raises(Exception, match=r"no trace .* is stored"):
         await agent.read_resource(f"otlp://traces/{'b' * 32}")
 
 

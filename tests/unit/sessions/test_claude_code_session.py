@@ -98,9 +98,7 @@ def test_the_order_of_records_changes_nothing() -> None:
 
 def test_a_call_that_three_records_describe_is_one_with_the_best_of_each() -> None:
     """Cost comes from the event, time to the first token from the span; the sources are named."""
-    (call,) = [
-        each for each in tree(*SPANS, *LOGS, *FILE)["turns"][0]["calls"] if each["id"] == "req_011CUA"
-    ]
+    (call,) = [each for each in tree(*SPANS, *LOGS, *FILE)["turns"][0]["calls"] if each["id"] == "req_011CUA"]
     assert call["sources"] == ["event", "span", "file"]
     assert (call["cost_usd"], call["cost_source"]) == (0.10231, "reported")
     assert call["time_to_first_token_ms"] == 900
@@ -109,7 +107,9 @@ def test_a_call_that_three_records_describe_is_one_with_the_best_of_each() -> No
     assert call["tokens"]["cache_creation"] == 15_000
 
 
-@pytest.mark.parametrize("records", [[*SPANS, *LOGS, *POINTS, *FILE], LOGS, SPANS], ids=["all", "logs", "spans"])
+@pytest.mark.parametrize(
+    "records", [[*SPANS, *LOGS, *POINTS, *FILE], LOGS, SPANS], ids=["all", "logs", "spans"]
+)
 def test_turns_hold_their_calls(records: list[AgentRecord]) -> None:
     """The subagent's call stands in its turn and is marked; a retried request is one call with one error."""
     first, second = tree(*records)["turns"]

@@ -86,7 +86,9 @@ def test_delta_points_are_added_and_a_repeated_one_counts_once() -> None:
 def test_of_cumulative_points_the_last_of_each_start_counts() -> None:
     """A new start is a process that counts from nothing again."""
     points = [
-        make_point("qwen-code.token.usage", value, start=start, at=at, temporality=2, type="output", model="m")
+        make_point(
+            "qwen-code.token.usage", value, start=start, at=at, temporality=2, type="output", model="m"
+        )
         for value, start, at in ((10, 0, 60), (25, 0, 120), (7, 130, 180))
     ]
     assert tree(*points)["tokens"]["output"] == 32

@@ -225,5 +225,5 @@ def test_reading_takes_no_more_memory_for_a_longer_file(tmp_path: Path) -> None:
         assert total >= sessions
         return highest
 
-    short, long = peak(400), peak(1_200)
+    short, long = peak(150), peak(450)
     assert long < short * 1.6
