@@ -17,7 +17,7 @@ async def main(question: str) -> None:
     async with Client(f"{RECEIVER}/mcp") as agent:
         print("tools:", ", ".join(sorted(tool.name for tool in await agent.list_tools())))
         found = (await agent.call_tool("search_otel_traces", {"query": question, "limit": 1})).data
-        trace_id = found["results"][0]["conversation_id"]
+        trace_id = found[0]["conversation_id"]
         print("found:", trace_id)
         outline = await agent.call_tool("trace_outline", {"trace_id": trace_id})
         print(outline.content[0].text)

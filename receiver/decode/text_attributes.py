@@ -89,7 +89,7 @@ _PLUMBING = (
     "net.", "network.", "server.", "client.", "peer.", "thread.", "telemetry.", "process.", "host.", "os.",
     "container.", "k8s.", "cloud.", "code.", "user_agent.", "url.", "http.", "rpc.", "db.", "messaging.",
     "otel.", "service.", "enduser.", "gen_ai.", "llm.", "exception.", "tls.", "source.", "destination.",
-    "log.", "openinference.", "traceloop.", "faas.", "aws.", "browser.", "session.", "organization.",
+    "log.", "vcs.", "otlp_receiver.", "openinference.", "traceloop.", "faas.", "aws.", "browser.", "session.", "organization.",
 )  # fmt: skip
 _IDENTIFYING = (
     "id",

@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from receiver.access import Access, Given
-from receiver.errors import InvalidTraceError, RetryableError
+from receiver.errors import InvalidTraceError, PermanentError, RetryableError
 from receiver.ports import Encoding, ImportOutcome, ImportUnit, Outcome
 from receiver.signals import Signal
 from receiver.sources.ingest import Progress, ingest_files
@@ -167,7 +167,9 @@ def _units(reader: TraceDicts, traces: Sequence[Any], first: int, errors: list[s
 
 def _read_otlp(requests: RequestReader) -> ReadOtlp:
     def read(body: bytes) -> bytes:
-        found = requests.read(Signal.TRACES, body, Encoding.JSON)
+        (found,) = requests.read(Signal.TRACES, [body], Encoding.JSON)
+        if isinstance(found, PermanentError):
+            raise found
         if found.rejected:
             raise InvalidTraceError(found.message)
         return found.payload

@@ -17,26 +17,14 @@ from receiver.config import Settings
 from receiver.errors import NotFoundError
 from receiver.mcp.answers import NOTICE, Answers, given, hex_of, said, schema, tool_result
 from receiver.mcp.budget import BYTES_PER_TOKEN, fitted
+from receiver.mcp.documented_results import search_result, trace_result
 from receiver.mcp.ingest import BACKEND, RequestsOf, ingested, refused
 from receiver.mcp.parameters import LONGEST_QUESTION, Limit, Tokens
-from receiver.mcp.system_ids import ORIGINAL_ID, SYSTEM, TraceFacts, facts_of, is_of, services_of
+from receiver.mcp.system_ids import SYSTEM, facts_of, is_of, services_of
 from receiver.mcp.trace_tools import READS
 from receiver.sources.ingest import FileProgress
 
-_WRITES = ToolAnnotations(
-    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-)
 _SPANS_READ = 10_000
-_REPORT_S = 1.0
-_INGESTED = {
-    "status": {"type": "string", "enum": ["success", "warning", "error"]},
-    "traces_ingested": {"type": "integer", "description": "Traces that were stored by this call."},
-    "duplicates": {"type": "integer", "description": "What was stored before."},
-    "files_processed": {"type": "integer"},
-    "errors": {"type": "array", "items": {"type": "string"}},
-    "system_id": {"type": "string"},
-    "storage_backend": {"type": "string"},
-}
 _STATS = {
     "storage_backend": {"type": "string"},
     "status": {"type": "string"},
@@ -60,21 +48,14 @@ _SystemId = Annotated[
 class IngesterTools:
     """The documented tools. Threads: one event loop."""
 
-    def __init__(self, answers: Answers, settings: Settings, requests_of: RequestsOf) -> None:
+    def __init__(self, answers: Answers, settings: Settings) -> None:
         """Answer through ``answers``; tell of ``settings`` what the receiver does not say itself."""
         self._answers = answers
         self._settings = settings
-        self._requests_of = requests_of
 
     def add_to(self, server: FastMCP) -> None:
         """Add the tools to a server."""
         add = server.tool
-        add(
-            self.ingest_otel_traces,
-            title="Ingest traces and session files",
-            annotations=_WRITES,
-            output_schema={"type": "object", "properties": _INGESTED, "required": list(_INGESTED)},
-        )
         add(
             self.search_otel_traces,
             title="Search by meaning",
@@ -93,59 +74,6 @@ class IngesterTools:
             annotations=READS,
             output_schema={"type": "object", "properties": _STATS, "required": list(_STATS)},
         )
-
-    async def ingest_otel_traces(
-        self,
-        log_files: Annotated[
-            list[str] | None,
-            Field(
-                description="Files of the receiver's machine: Claude Code, Qwen Code, Gemini CLI or Codex "
-                "session files, OTLP JSON, or trace files.",
-                max_length=1000,
-            ),
-        ] = None,
-        trace_data: Annotated[
-            list[Any] | None,
-            Field(
-                description="Traces: each an object with trace_id and spans, or OTLP JSON.", max_length=10_000
-            ),
-        ] = None,
-        system_id: Annotated[
-            str, Field(description="System of traces that name none themselves.", max_length=1000)
-        ] = "unknown",
-        *,
-        context: Context,
-    ) -> ToolResult:
-        """Store traces from files or given directly; what was stored before is not stored again."""
-        if not log_files and not trace_data:
-            return tool_result(
-                {
-                    "status": "error",
-                    "error": "Either log_files or trace_data must be provided",
-                    "traces_ingested": 0,
-                    "duplicates": 0,
-                    "files_processed": 0,
-                    "errors": ["No input data provided"],
-                    "system_id": system_id,
-                    "storage_backend": BACKEND,
-                }
-            )
-        unread = [] if self._answers.config.read_files else log_files or []
-        seen: list[FileProgress] = []
-        with said():
-            access = await self._answers.access()
-            async with _reporting(context, seen):
-                answer = await ingested(
-                    access,
-                    [] if unread else log_files or [],
-                    trace_data or [],
-                    system_id=system_id,
-                    requests_of=self._requests_of,
-                    progress=lambda progress: seen.__setitem__(slice(None), [progress]),
-                )
-        answer["errors"] += refused(unread)
-        found = fitted(answer, self._answers.config.answer_tokens * BYTES_PER_TOKEN - 1000)
-        return tool_result({**found.value, **({"cut": found.cut} if found.cut else {})})
 
     async def search_otel_traces(
         self,
@@ -169,7 +97,7 @@ class IngesterTools:
             rows = await self._search_system(asked, system_id)
         facts = await facts_of(self._answers, [row["trace_id"] for row in rows])
         results = [
-            _result(row, facts.get(row["trace_id"]), system_id)
+            search_result(row, facts.get(row["trace_id"]), system_id)
             for row in rows
             if system_id is None or is_of(system_id, facts.get(row["trace_id"]))
         ]
@@ -197,7 +125,7 @@ class IngesterTools:
             return await self._answers.wrapped(None, envelope="result")
         facts = await facts_of(self._answers, [trace_hex])
         return await self._answers.wrapped(
-            _trace(trace, facts.get(trace_hex)),
+            trace_result(trace, facts.get(trace_hex)),
             max_tokens=max_tokens,
             rest="trace_outline for what matters, get_span for one span",
             envelope="result",
@@ -237,95 +165,3 @@ class IngesterTools:
         for row in sorted(found, key=lambda each: -each["similarity"]):
             best.setdefault(row["trace_id"] or row["text"], row)
         return list(best.values())
-
-
-@asynccontextmanager
-async def _reporting(context: Context, seen: list[FileProgress]) -> AsyncIterator[None]:
-    """Tell the client once a second how far reading has come; large files take a while."""
-
-    async def tell() -> None:
-        while True:
-            await asyncio.sleep(_REPORT_S)
-            for each in seen:
-                message = f"file {each.number} of {each.files}"
-                await context.report_progress(each.bytes_read, each.bytes_total, message)
-
-    telling = asyncio.create_task(tell(), name="progress of MCP")
-    try:
-        yield
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
-
-
-def _result(row: dict[str, Any], facts: TraceFacts | None, system_id: str | None) -> dict[str, Any]:
-    return {
-        "system_id": facts.system_id if facts else system_id or row["service"] or "unknown",
-        "conversation_id": facts.conversation_id if facts else row["trace_id"],
-        "content": facts.content if facts else row["text"],
-        "timestamp": (facts.timestamp if facts else None) or row["time"],
-        "metadata": {
-            "trace_id": row["trace_id"],
-            "span_id": row.get("span_id"),
-            "span_count": facts.span_count if facts else 0,
-            "signal": row["signal"],
-            "name": row["name"],
-            "service": row["service"],
-            "status": row.get("status"),
-            "duration_ms": row.get("duration_ms"),
-            "attributes": row["attributes"],
-        },
-        "similarity": row["similarity"],
-        "text": row["text"],
-        "why": row["why"],
-    }
-
-
-def _trace(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, Any]:
-    spans = sorted(_flat(trace["roots"]), key=lambda each: int(each["time_unix_nano"]))
-    merged: dict[str, Any] = {}
-    for span in spans:
-        merged.update(span["attributes"])
-    merged.pop(ORIGINAL_ID, None)
-    return {
-        "system_id": facts.system_id if facts else "unknown",
-        "conversation_id": facts.conversation_id if facts else trace["trace_id"],
-        "content": " | ".join(span["name"] for span in spans if span["name"]) or "Empty trace",
-        "timestamp": spans[0]["time"] if spans else None,
-        "metadata": {
-            "trace_id": trace["trace_id"],
-            "span_count": trace["span_count"],
-            "log_count": trace["log_count"],
-            "error_count": trace["error_count"],
-            "services": trace["services"],
-            "attributes": merged,
-            "truncated": trace["truncated"],
-        },
-        "spans": [
-            {name: span.get(name) for name in _BRIEF} | {"events": len(span.get("events") or ())}
-            for span in spans
-        ],
-    }
-
-
-_BRIEF = (
-    "span_id",
-    "parent_span_id",
-    "service",
-    "name",
-    "kind",
-    "time",
-    "duration_ms",
-    "status",
-    "status_message",
-)
-
-
-def _flat(roots: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    waiting = list(roots)
-    while waiting:
-        span = waiting.pop()
-        found.append(span)
-        waiting += span.get("children", ())
-    return found

@@ -15,6 +15,7 @@ from receiver.access import Access
 from receiver.config import Settings
 from receiver.mcp.answers import AccessOf, Answers
 from receiver.mcp.ingest import RequestsOf
+from receiver.mcp.ingest_tool import IngestTool
 from receiver.mcp.ingester_tools import IngesterTools
 from receiver.mcp.investigation_tools import InvestigationTools
 from receiver.mcp.prompts import add_prompts
@@ -54,7 +55,8 @@ def build_server(access_of: AccessOf | Access, settings: Settings, *, requests_o
         on_duplicate="error",
         middleware=[PlainRefusals()],
     )
-    IngesterTools(answers, settings, requests_of).add_to(server)
+    IngestTool(answers, requests_of).add_to(server)
+    IngesterTools(answers, settings).add_to(server)
     TraceTools(answers).add_to(server)
     InvestigationTools(answers).add_to(server)
     Resources(answers).add_to(server)

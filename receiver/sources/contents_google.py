@@ -16,7 +16,8 @@ from receiver.sources.contents import (
     tool_call_part,
     tool_response_part,
 )
-from receiver.sources.contents_document import mapping, sequence, text
+from receiver.sources.contents_document import mapping, sequence, text, whole
+from receiver.sources.contents_session import Usage
 
 _ROLES = {"model": "assistant", "user": "user", "system": "system", "function": "tool", "tool": "tool"}
 
@@ -41,6 +42,39 @@ def google_parts(parts: object) -> list[Part]:
     """Return the parts of a text, a Part or a list of them; bytes of images and the like are left out."""
     listed = parts if isinstance(parts, list) else [parts]
     return [part for part in map(_part, listed) if part]
+
+
+def google_usage(
+    *,
+    prompt: object,
+    candidates: object,
+    cached: object,
+    thoughts: object,
+    tools: object,
+    total: object,
+    whole_output: bool,
+) -> Usage:
+    """Return a response's tokens from the counts of Google's usageMetadata.
+
+    Args:
+        prompt: Sent, the cached ones among them.
+        candidates: Answered.
+        cached: Read from a cache.
+        thoughts: Thought: beside the candidates for Google's models, and among them for others.
+        tools: Sent as results of the provider's own tools: beside the prompt.
+        total: Of all; tells where the thoughts are.
+        whole_output: Add thoughts that are beside the candidates to the output, as the conventions have it. False:
+            the output stays as Google counts it.
+    """
+    sent, answered, thought = whole(prompt), whole(candidates), whole(thoughts)
+    used = whole(tools) or 0
+    apart = whole_output and whole(total) == (sent or 0) + (answered or 0) + used + (thought or 0)
+    return Usage(
+        input=sent if sent is None else sent + used,
+        output=answered if answered is None or not apart else answered + (thought or 0),
+        cache_read=whole(cached),
+        reasoning=thought,
+    )
 
 
 def _part(part: object) -> Part | None:

@@ -11,15 +11,8 @@ from receiver.signals import Signal
 from receiver.sources.claude_code import ClaudeCodeParser
 from receiver.sources.claude_code_records import recognises_claude_code
 from receiver.sources.codex import CodexParser, recognises_rollout
-from receiver.sources.codex import CodexParser, recognises_rollout
 from receiver.sources.detect import is_on_one_line
 from receiver.sources.documents import Framing, Lines, Values
-from receiver.sources.gemini_cli import (
-    GeminiSessionParser,
-    recognises_gemini_outfile,
-    recognises_gemini_session,
-)
-from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, OutfileParser
 from receiver.sources.gemini_cli import (
     GeminiSessionParser,
     recognises_gemini_outfile,
@@ -29,7 +22,6 @@ from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, Outfile
 from receiver.sources.json_elements import Elements
 from receiver.sources.otlp_file import OtlpFileParser, RequestReader, element_keys, recognises_otlp
 from receiver.sources.otlp_messages import SizedMessages, looks_sized
-from receiver.sources.qwen_code import QwenSessionParser, recognises_qwen_outfile, recognises_qwen_session
 from receiver.sources.qwen_code import QwenSessionParser, recognises_qwen_outfile, recognises_qwen_session
 from receiver.sources.source import Parser
 from receiver.sources.trace_file import TraceFileParser, list_key, recognises_traces

@@ -16,9 +16,9 @@ from typing import Any
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
 from receiver.sources.contents import Part, as_text, reasoning_part, tool_call_part
-from receiver.sources.contents_document import instant, mapping, sequence, text, whole
-from receiver.sources.contents_google import google_parts
-from receiver.sources.contents_session import SessionTrace, Turn, Usage, put_answer
+from receiver.sources.contents_document import instant, mapping, sequence, text
+from receiver.sources.contents_google import google_parts, google_usage
+from receiver.sources.contents_session import SessionTrace, Turn, put_answer
 from receiver.sources.contents_tools import OpenTools
 from receiver.sources.documents import parsed_object
 from receiver.sources.js_telemetry_outfile import GEMINI_CLI, recognises_outfile
@@ -178,11 +178,14 @@ class GeminiSessionParser:
         tools = [mapping(each) for each in sequence(data.get("toolCalls"))]
         parts += [tool_call_part(text(tool.get("name")), None, text(tool.get("id"))) for tool in tools]
         tokens = mapping(data.get("tokens"))
-        usage = Usage(
-            input=whole(tokens.get("input")),
-            output=whole(tokens.get("output")),
-            cache_read=whole(tokens.get("cached")),
-            reasoning=whole(tokens.get("thoughts")),
+        usage = google_usage(
+            prompt=tokens.get("input"),
+            candidates=tokens.get("output"),
+            cached=tokens.get("cached"),
+            thoughts=tokens.get("thoughts"),
+            tools=tokens.get("tool"),
+            total=tokens.get("total"),
+            whole_output=False,
         )
         attributes: dict[str, AttributeInput] = {
             "message.uuid": message.identity,

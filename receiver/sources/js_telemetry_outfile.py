@@ -53,12 +53,18 @@ class Agent:
     """What its events' names begin with."""
     provider: str = ""
     """Of its models, where the events do not say it."""
+    whole_output: bool = False
+    """Whether output tokens hold the thoughts, which Google counts apart."""
     marks: re.Pattern[bytes]
     """What only its files hold."""
 
 
 QWEN_CODE = Agent(
-    format="qwen_code", service="qwen-code", prefix="qwen-code.", marks=re.compile(rb'"qwen-code["./]')
+    format="qwen_code",
+    service="qwen-code",
+    prefix="qwen-code.",
+    whole_output=True,
+    marks=re.compile(rb'"qwen-code["./]'),
 )
 GEMINI_CLI = Agent(
     format="gemini_cli",
@@ -89,7 +95,13 @@ class OutfileParser:
         self._agent = agent
         self._sessions: dict[str, None] = {}
         self._seen: dict[tuple[str, str], SeenMessages] = {}
-        self._events = Events(agent.format, agent.service, agent.prefix, agent.provider)
+        self._events = Events(
+            agent.format,
+            agent.service,
+            agent.prefix,
+            provider=agent.provider,
+            whole_output=agent.whole_output,
+        )
 
     @property
     def session_ids(self) -> list[str]:

@@ -7,6 +7,7 @@ packages/core/src/telemetry/{types,loggers}.ts: user_prompt, api_request, api_re
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from receiver.otlp.encode_logs import LogDraft
@@ -25,7 +26,7 @@ from receiver.sources.contents import (
     text_part,
 )
 from receiver.sources.contents_document import maybe_json, nanoseconds, sequence, text, whole
-from receiver.sources.contents_google import google_message, google_messages
+from receiver.sources.contents_google import google_message, google_messages, google_usage
 from receiver.sources.contents_session import SessionTrace, Turn, Usage
 
 QUIET_NS = 60_000_000_000
@@ -53,8 +54,19 @@ class _Session:
 class Events:
     """Holds what events became until it is certain that no span says it. Threads: one at a time."""
 
-    def __init__(self, format_name: str, service: str, prefix: str, provider: str) -> None:
-        """Know no session."""
+    def __init__(
+        self, format_name: str, service: str, prefix: str, *, provider: str, whole_output: bool
+    ) -> None:
+        """Know no session.
+
+        Args:
+            format_name: Of the agent; part of every id.
+            service: The agent's name.
+            prefix: What the events' names begin with.
+            provider: Of the models, where events do not say it.
+            whole_output: See :func:`receiver.sources.contents_google.google_usage`.
+        """
+        self._whole_output = whole_output
         self._format = format_name
         self._service = service
         self._prefix = prefix
@@ -160,7 +172,7 @@ class Events:
             REPEATED: repeated or None,
         }
         if not failed:
-            attributes |= usage_of(given).attributes()
+            attributes |= usage_of(given, whole_output=self._whole_output).attributes()
         if agent := text(given.get("subagent_name")):
             attributes["gen_ai.agent.name"] = agent
         put_messages(attributes, "gen_ai.input.messages", said)
@@ -213,13 +225,16 @@ class Events:
         self._hold(log.time_ns, [unit])
 
 
-def usage_of(event: Any) -> Usage:
-    """Return the tokens of an api_response event, of any release."""
-    return Usage(
-        input=whole(event.get("input_token_count")),
-        output=whole(event.get("output_token_count")),
-        cache_read=whole(event.get("cached_content_token_count")),
-        reasoning=whole(event.get("thoughts_token_count")),
+def usage_of(event: Mapping[str, Any], *, whole_output: bool) -> Usage:
+    """Return the tokens of an api_response event; see :func:`google_usage`."""
+    return google_usage(
+        prompt=event.get("input_token_count"),
+        candidates=event.get("output_token_count"),
+        cached=event.get("cached_content_token_count"),
+        thoughts=event.get("thoughts_token_count"),
+        tools=event.get("tool_token_count"),
+        total=event.get("total_token_count"),
+        whole_output=whole_output,
     )
 
 

@@ -123,7 +123,9 @@ class OtlpFileParser:
                 self._faults.append((each.number, str(read)))
                 continue
             if read.rejected:
-                self._faults.append((each.number, f"{read.rejected} {signal.records} not stored: {read.message}"))
+                self._faults.append(
+                    (each.number, f"{read.rejected} {signal.records} not stored: {read.message}")
+                )
             if read.records:
                 key = xxhash.xxh3_128_digest(f"otlp\0{signal.value}\0".encode() + each.data)
                 units.append(ImportUnit(key, signal, read.payload))

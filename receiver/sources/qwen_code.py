@@ -14,7 +14,7 @@ from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
 from receiver.sources.contents import Part, as_text
 from receiver.sources.contents_document import instant, mapping, nanoseconds, sequence, text, whole
-from receiver.sources.contents_google import google_parts
+from receiver.sources.contents_google import google_parts, google_usage
 from receiver.sources.contents_session import SessionTrace, Turn, Usage, put_answer
 from receiver.sources.contents_tools import OpenTools
 from receiver.sources.detect import lines_of, without_mark
@@ -175,7 +175,7 @@ class QwenSessionParser:
         attributes: dict[str, AttributeInput] = {
             "message.uuid": record.uuid,
             "gen_ai.agent.id": conversation.chain or None,
-            **(usage_of(event) if event and usage.input is None else usage).attributes(),
+            **(usage_of(event, whole_output=True) if event and usage.input is None else usage).attributes(),
         }
         start = conversation.last_ns
         model = text(record.data.get("model"))
@@ -248,7 +248,10 @@ class QwenSessionParser:
             model=text(event.get("model")),
             start_ns=max(0, end - nanoseconds(event.get("duration_ms"))),
             end_ns=end,
-            attributes={**({} if failed else usage_of(event).attributes()), **_told(event)},
+            attributes={
+                **({} if failed else usage_of(event, whole_output=True).attributes()),
+                **_told(event),
+            },
             error=(text(event.get("error_message")) or "the model call failed") if failed else "",
             error_type=text(event.get("error_type")) if failed else "",
         )
@@ -282,16 +285,20 @@ def _read(document: bytes) -> _Record:
 
 def _usage(record: _Record) -> Usage:
     given = mapping(record.data.get("usageMetadata"))
-    return Usage(
-        input=whole(given.get("promptTokenCount")),
-        output=whole(given.get("candidatesTokenCount")),
-        cache_read=whole(given.get("cachedContentTokenCount")),
-        reasoning=whole(given.get("thoughtsTokenCount")),
+    return google_usage(
+        prompt=given.get("promptTokenCount"),
+        candidates=given.get("candidatesTokenCount"),
+        cached=given.get("cachedContentTokenCount"),
+        thoughts=given.get("thoughtsTokenCount"),
+        tools=given.get("toolUsePromptTokenCount"),
+        total=given.get("totalTokenCount"),
+        whole_output=True,
     )
 
 
 def _counts(event: dict[str, Any]) -> tuple[int | None, int | None]:
-    return whole(event.get("input_token_count")), whole(event.get("output_token_count"))
+    usage = usage_of(event, whole_output=True)
+    return usage.input, usage.output
 
 
 def _told(event: dict[str, Any]) -> dict[str, AttributeInput]:

@@ -1,7 +1,8 @@
 """A window of time beside its baseline: every figure is an aggregate of one scan of the two stretches.
 
-No record reaches Python. Groups are bounded by the question, quantiles are estimated (t-digest: memory per group
-does not grow with its spans), texts are cut before they are grouped.
+No record reaches Python. Groups are bounded by the question, texts are cut before they are grouped. Durations are
+counted in exponential buckets: their memory does not grow with the spans, a quantile (the mean of the bucket in which
+it falls) is at most 9 % off, and how many spans are longer than a limit comes from the same counts.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ _SERVICES = "(SELECT resource_id, coalesce(any_value(service_name), '') AS servi
 # CASE, because AND may compute the difference first, and below zero it is an error
 _DURATION = (
     "CASE WHEN r.end_time_unix_nano >= r.start_time_unix_nano AND r.end_time_unix_nano < 9223372036854775807"
-    " THEN (r.end_time_unix_nano - r.start_time_unix_nano) / 1e6 END"
+    " THEN (r.end_time_unix_nano - r.start_time_unix_nano)::DOUBLE END"
 )
+_BUCKETS_PER_E = 11.5416
+"""8 / ln 2: the bounds of buckets grow by 2^(1/8), as in OpenTelemetry's exponential histograms of scale 3.
+
+Source: https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
+"""
 _TEXT = 300
 """Characters of a message that are looked at."""
 # Ids, hashes and long numbers, so that the database groups what differs in them only; the rest is masked by the
@@ -107,51 +113,61 @@ def _now(question: WindowQuestion, signal: Signal) -> tuple[str, list[int]]:
 def _operations(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> list[OperationPair]:
     asked = _both(question, Signal.TRACES)
     now, now_values = _now(question, Signal.TRACES)
-    examples = int(question.examples)
     rows = cursor.execute(
-        # Not materialized: reading the narrow columns twice is cheaper than keeping them.
-        "WITH found AS NOT MATERIALIZED (SELECT coalesce(s.service, '') AS service, r.name, r.kind, r.trace_id, r.start_time_unix_nano AS started,"
-        f" r.status_code = 2 AS failed, {_DURATION} AS took, {now} AS now"
+        "WITH found AS (SELECT coalesce(s.service, '') AS service, r.name, r.kind, r.trace_id,"
+        f" r.start_time_unix_nano AS started, r.status_code = 2 AS failed, {now} AS now, {_DURATION} AS took"
         f" FROM spans r LEFT JOIN {_SERVICES} s USING (resource_id) WHERE {asked.sql}),"
-        " figures AS (SELECT service, name, kind, count(*) AS spans,"
-        " count(*) FILTER (now) AS a, count(*) FILTER (now AND failed) AS b, count(took) FILTER (now) AS c,"
-        " approx_quantile(took, [0.5, 0.95, 0.99]) FILTER (now) AS d,"
-        " count(*) FILTER (NOT now) AS e, count(*) FILTER (NOT now AND failed) AS f,"
-        " count(took) FILTER (NOT now) AS g, approx_quantile(took, [0.5, 0.95, 0.99]) FILTER (NOT now) AS h,"
-        f" arg_max(trace_id, took, {examples}) FILTER (now) AS slow,"
-        f" arg_max(trace_id, took, {examples}) FILTER (NOT now) AS slow_before,"
-        f" arg_max(trace_id, started, {examples}) FILTER (now AND failed) AS failing,"
-        " approx_quantile(took, [0.5, 0.9]) AS pooled"
-        " FROM found GROUP BY service, name, kind ORDER BY spans DESC, service, name, kind LIMIT ?),"
-        " longer AS (SELECT f.service, f.name, f.kind,"
-        " count(*) FILTER (x.now AND x.took > f.pooled[1]) AS i, count(*) FILTER (x.now AND x.took > f.pooled[2]) AS j,"
-        " count(*) FILTER (NOT x.now AND x.took > f.pooled[1]) AS k,"
-        " count(*) FILTER (NOT x.now AND x.took > f.pooled[2]) AS l"
-        " FROM figures f JOIN found x ON x.service = f.service AND x.name = f.name"
-        " AND x.kind = f.kind GROUP BY f.service, f.name, f.kind)"
-        " SELECT f.service, f.name, f.kind, a, b, c, d, e, f.f, g, h, i, j, k, l, slow, slow_before, failing"
-        " FROM figures f JOIN longer y ON y.service = f.service AND y.name = f.name"
-        " AND y.kind = f.kind ORDER BY spans DESC, f.service, f.name, f.kind",
-        [*now_values, *asked.values, question.groups + 1],
+        # States of fixed size, so that the grouping can go to disk where memory is short.
+        " histogram AS (SELECT service, name, kind, now,"
+        f" CASE WHEN took < 1 THEN -1 ELSE floor(ln(took) * {_BUCKETS_PER_E}) END AS bucket,"
+        " count(*) AS n, count(*) FILTER (failed) AS errors, avg(took) AS mean, max(took) AS longest,"
+        " arg_max(trace_id, took) AS slow, max(started) FILTER (failed) AS failed_at,"
+        " arg_max(trace_id, started) FILTER (failed) AS failing FROM found GROUP BY ALL),"
+        " ranked AS (SELECT *, sum(n) OVER (PARTITION BY service, name, kind, now ORDER BY bucket) AS upto,"
+        " sum(n) FILTER (bucket IS NOT NULL) OVER (PARTITION BY service, name, kind, now) AS timed,"
+        " sum(n) OVER (PARTITION BY service, name, kind ORDER BY bucket) AS upto_both,"
+        " sum(n) FILTER (bucket IS NOT NULL) OVER (PARTITION BY service, name, kind) AS timed_both FROM histogram),"
+        " split AS (SELECT *,"
+        " min(bucket) FILTER (upto_both >= 0.5 * timed_both) OVER (PARTITION BY service, name, kind) AS median,"
+        " min(bucket) FILTER (upto_both >= 0.9 * timed_both) OVER (PARTITION BY service, name, kind) AS p90"
+        " FROM ranked)"
+        f" SELECT service, name, kind, {_figures_of('now')}, {_figures_of('NOT now')},"
+        " arg_max(slow, longest, ?) FILTER (now), arg_max(slow, longest, ?) FILTER (NOT now),"
+        " arg_max(failing, failed_at, ?) FILTER (now)"
+        " FROM split GROUP BY service, name, kind ORDER BY sum(n) DESC, service, name, kind LIMIT ?",
+        [*now_values, *asked.values, *3 * [question.examples], question.groups + 1],
     ).fetchall()
     return [
         OperationPair(
             service=row[0],
             name=row[1],
             kind=kind_text(row[2]),
-            window=_figures(row[3:7], row[11:13]),
-            baseline=_figures(row[7:11], row[13:15]),
-            slowest=_hex(row[15] or row[16], examples),
-            failed=_hex(row[17], examples),
+            window=_figures(row[3:11]),
+            baseline=_figures(row[11:19]),
+            slowest=_hex(row[19] or row[20], question.examples),
+            failed=_hex(row[21], question.examples),
         )
         for row in rows
     ]
 
 
-def _figures(counted: tuple[Any, ...], above: tuple[Any, ...]) -> OperationFigures:
-    count, errors, timed, quantiles = counted
-    p50, p95, p99 = quantiles or (None, None, None)
-    return OperationFigures(count, errors, p50, p95, p99, timed, *above)
+def _figures_of(side: str) -> str:
+    """Return the columns of :class:`OperationFigures` of one stretch, of the histograms of an operation."""
+    quantiles = (
+        f"arg_min(mean, bucket) FILTER ({side} AND upto >= {share} * timed)" for share in (0.5, 0.95, 0.99)
+    )
+    above = (f"sum(n) FILTER ({side} AND bucket > {limit})" for limit in ("median", "p90"))
+    timed = f"sum(n) FILTER ({side} AND bucket IS NOT NULL)"
+    return ", ".join((f"sum(n) FILTER ({side}), sum(errors) FILTER ({side})", *quantiles, timed, *above))
+
+
+def _figures(row: tuple[Any, ...]) -> OperationFigures:
+    count, errors, p50, p95, p99, *counts = row
+    p50_ms, p95_ms, p99_ms = (None if each is None else each / 1e6 for each in (p50, p95, p99))
+    timed, above_median, above_p90 = (int(each or 0) for each in counts)
+    return OperationFigures(
+        int(count or 0), int(errors or 0), p50_ms, p95_ms, p99_ms, timed, above_median, above_p90
+    )
 
 
 def _failures(cursor: duckdb.DuckDBPyConnection, question: WindowQuestion) -> list[FailureGroup]:

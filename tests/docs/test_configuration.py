@@ -10,6 +10,7 @@ import yaml
 from receiver.cli.main import cli
 from receiver.cli.reference import commands_markdown, configuration_markdown, configuration_yaml
 from receiver.config import Settings
+from receiver.sessions.prices import packaged_text
 from receiver.settings import KEYS, environment_name, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -19,10 +20,11 @@ ROOT = Path(__file__).parents[2]
     ("file", "text"),
     [
         ("config/receiver.yaml", configuration_yaml()),
+        ("config/prices.yaml", packaged_text()),
         ("docs/configuration.md", configuration_markdown()),
         ("docs/cli.md", commands_markdown(cli)),
     ],
-    ids=["receiver.yaml", "configuration.md", "cli.md"],
+    ids=["receiver.yaml", "prices.yaml", "configuration.md", "cli.md"],
 )
 def test_a_generated_file_is_current(file: str, text: str) -> None:
     """`make reference` writes it; whoever changes a declaration runs it."""

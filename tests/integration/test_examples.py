@@ -64,7 +64,7 @@ def test_an_llm_application_becomes_a_session_with_tokens_and_an_estimated_cost(
     receiver.flush()
     shown = run(receiver, *command)
     assert "forecast" in shown
-    session = receiver.get("/api/v1/sessions/weather-chat-1")
+    session = receiver.get("/sessions/weather-chat-1")
     tokens = session["tokens"]
     assert (tokens["input"], tokens["output"]) == (859, 50)
     assert session["cost_source"] == "estimated"
@@ -78,7 +78,7 @@ def test_a_session_file_is_read_shown_and_found(receiver: ReceiverProcess) -> No
     assert "claude-sonnet-4-5" in shown
     assert "coupon is parsed as a price" in shown
     assert receiver.sql("SELECT count(*) FROM spans WHERE session_id LIKE '0d9f2b54%'") == [[5]]
-    session = receiver.get("/api/v1/sessions/0d9f2b54")
+    session = receiver.get("/sessions/0d9f2b54")
     assert session["tokens"]["output"] == 87 + 64
     assert session["tokens"]["cache_read"] == 15_200 + 16_030
 

@@ -14,7 +14,8 @@ from receiver.sources.source import MalformedDocumentError
 from tests.support.session_files import ClaudeTranscript, said, units_of, usual_session, wanted
 
 _STEPS = st.lists(
-    st.sampled_from(["prompt", "answer", "tools", "result", "late", "command", "end", "agent", "error"]), max_size=25
+    st.sampled_from(["prompt", "answer", "tools", "result", "late", "command", "end", "agent", "error"]),
+    max_size=25,
 )
 
 
@@ -59,7 +60,9 @@ def stored(*readings: Iterable[ImportUnit]) -> dict[bytes, bytes]:
 
 
 @given(transcripts(), st.data())
-def test_a_file_that_is_read_while_it_grows_gives_what_it_gives_at_once(lines: list[bytes], data: st.DataObject) -> None:
+def test_a_file_that_is_read_while_it_grows_gives_what_it_gives_at_once(
+    lines: list[bytes], data: st.DataObject
+) -> None:
     """Whatever part was there at the first reading, the two together store what one reading stores."""
     cut = data.draw(st.integers(0, len(lines)))
     early = units_of(ClaudeCodeParser(), lines[:cut], finished=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -32,7 +32,7 @@ from receiver.decode.session_columns import GEN_AI_KEYS, GEN_AI_PREFIXES, SESSIO
 from receiver.ports import ExportRequest
 from receiver.signals import Signal
 from receiver.store.migrate import migrate, migrations
-from tests.support.otlp_requests import T0, make_span
+from tests.support.otlp_requests import T0, make_span, text_attribute
 from tests.support.otlp_strategies import SCALARS
 
 DERIVED = {
@@ -58,8 +58,15 @@ VALUES = st.one_of(
         )
     ),
 )
-ATTRIBUTES = st.lists(st.builds(lambda key, value: KeyValue(key=key, value=value), KEYS, VALUES), max_size=4)
+SAID = st.builds(text_attribute, st.sampled_from([*SESSION_KEYS, THREAD_KEY, TURN_KEY]), TEXTS)
+ATTRIBUTES = st.lists(
+    SAID | st.builds(lambda key, value: KeyValue(key=key, value=value), KEYS, VALUES), max_size=5
+)
 RECORDS = st.lists(st.tuples(NAMES, ATTRIBUTES), min_size=1, max_size=4)
+
+
+EVERY_KEY = [text_attribute(key, f"from {key}") for key in (*SESSION_KEYS, THREAD_KEY, TURN_KEY)]
+"""In the order in which they count."""
 
 
 def of_version_2() -> duckdb.DuckDBPyConnection:
@@ -102,6 +109,11 @@ def requests(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(resource=ATTRIBUTES, records=RECORDS)
+@example(resource=[], records=[("", EVERY_KEY[place:]) for place in range(len(EVERY_KEY))])
+@example(resource=[], records=[("", EVERY_KEY[-2:-1])])
+@example(resource=[text_attribute("session.id", "whole")], records=[("", EVERY_KEY[:1]), ("", [])])
+@example(resource=[text_attribute("gen_ai.conversation.id", "whole")], records=[("", [])])
+@example(resource=[text_attribute("conversation.id", "no")], records=[("", [])])
 def test_the_migration_fills_older_rows_as_new_rows_are_filled(
     flattener: tuple[ColumnDecoder, ColumnFlattener],
     resource: list[KeyValue],

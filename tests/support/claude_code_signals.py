@@ -105,7 +105,7 @@ def traces_request() -> ExportTraceServiceRequest:
         _interaction(1, 60_000, 70_000),
         _llm_request(5, call["E"], parent=11),
         _tool(23, 1, parent=11, name="Bash", tool_use="toolu_bash", start=66_500, end=67_800),
-        _span("claude_code.tool.blocked_on_user", 25, 1, 23, 66_510, 66_900, {"decision": "accept"}),
+        _blocked_on_user(25, 1, parent=23, start=66_510, end=66_900),
         _tool_execution(24, 1, parent=23, start=66_900, end=67_790, error="ShellError"),
         _llm_request(6, call["F"], parent=11),
     ]
@@ -132,7 +132,7 @@ def logs_request() -> ExportLogsServiceRequest:
         }
         ids = {"request_id": call.request_id, "client_request_id": _client_id(call, call.attempt)}
         events.append((call.start_ms + call.duration_ms, "api_request", call.turn, {**told, **ids}))
-    failed = {
+    failed: dict[str, Any] = {
         "model": OPUS,
         "error": "529 overloaded_error",
         "status_code": "529",
@@ -146,7 +146,11 @@ def logs_request() -> ExportLogsServiceRequest:
         (8000, 0, "Agent", "toolu_agent", ""),
         (67_800, 1, "Bash", "toolu_bash", "ShellError"),
     ):
-        result = {"tool_name": name, "tool_use_id": tool_use, "success": "false" if error else "true"}
+        result: dict[str, Any] = {
+            "tool_name": name,
+            "tool_use_id": tool_use,
+            "success": "false" if error else "true",
+        }
         result |= {"duration_ms": 890 if error else 3470}
         events.append((time, "tool_result", turn, {**result, **({"error_type": error} if error else {})}))
     records = [
@@ -187,7 +191,7 @@ def metrics_request() -> ExportMetricsServiceRequest:
                 series.setdefault((call.model, sources.get(call.letter, "main")), []).append(call)
         for (model, source), calls in series.items():
             shared = {"session.id": SESSION_ID, "model": model, "query_source": source}
-            place = {
+            place: dict[str, Any] = {
                 "start_time_unix_nano": T0 + turn * 60_000 * _MS,
                 "time_unix_nano": T0 + (turn + 1) * 60_000 * _MS,
             }
@@ -237,11 +241,11 @@ def transcript() -> list[str]:
         _assistant(call["A"], "a2", agent_use, stop="tool_use"),
         {**_user("side-1", 4550, 0, "Read the test"), **side},
         {**_assistant(call["B"], "b1", {"type": "text", "text": "It needs Redis."}, stop="end_turn"), **side},
-        _result("r1", 8000, 0, "toolu_agent", "It needs Redis.", {"agentId": _SUBAGENT}),
+        _result("r1", 8000, 0, "toolu_agent", "It needs Redis.", extra={"agentId": _SUBAGENT}),
         _assistant(call["C"], "c1", {"type": "text", "text": "Redis is missing."}, stop="end_turn"),
         _user(_MESSAGES[1], 60_000, 1, SECOND_PROMPT),
         _assistant(call["E"], "e1", bash_use, stop="tool_use"),
-        _result("r2", 67_800, 1, "toolu_bash", "exit code 2", None, failed=True),
+        _result("r2", 67_800, 1, "toolu_bash", "exit code 2", failed=True),
         _assistant(call["F"], "f1", {"type": "text", "text": "It still fails."}, stop="end_turn"),
     ]
     parent = None
@@ -287,11 +291,12 @@ def _client_id(call: ModelCall, attempt: int) -> str:
 def _span(
     name: str,
     number: int,
+    attributes: Mapping[str, Any],
+    *,
     turn: int,
     parent: int,
     start: int,
     end: int,
-    attributes: Mapping[str, Any],
     **fields: Any,
 ) -> Span:
     kind = name.removeprefix("claude_code.")
@@ -315,7 +320,7 @@ def _interaction(turn: int, start: int, end: int) -> Span:
         "interaction.sequence": turn + 1,
         "interaction.duration_ms": end - start,
     }
-    return _span("claude_code.interaction", 10 + turn, turn, 0, start, end, attributes)
+    return _span("claude_code.interaction", 10 + turn, attributes, turn=turn, parent=0, start=start, end=end)
 
 
 def _llm_request(
@@ -347,9 +352,8 @@ def _llm_request(
     ]
     end = call.start_ms + call.duration_ms
     fields: dict[str, Any] = {"events": attempts, **({"trace": trace} if trace else {})}
-    return _span(
-        "claude_code.llm_request", number, call.turn, parent, call.start_ms, end, attributes, **fields
-    )
+    place = {"turn": call.turn, "parent": parent, "start": call.start_ms, "end": end}
+    return _span("claude_code.llm_request", number, attributes, **place, **fields)
 
 
 def _tool(number: int, turn: int, *, parent: int, name: str, tool_use: str, start: int, end: int) -> Span:
@@ -359,13 +363,20 @@ def _tool(number: int, turn: int, *, parent: int, name: str, tool_use: str, star
         "gen_ai.tool.call.id": tool_use,
         "duration_ms": end - start,
     }
-    return _span("claude_code.tool", number, turn, parent, start, end, attributes)
+    return _span("claude_code.tool", number, attributes, turn=turn, parent=parent, start=start, end=end)
 
 
 def _tool_execution(number: int, turn: int, *, parent: int, start: int, end: int, error: str = "") -> Span:
     attributes = {"duration_ms": end - start, "success": not error, "error": error or None}
     status = Status(code=Status.STATUS_CODE_ERROR, message=error) if error else Status()
-    return _span("claude_code.tool.execution", number, turn, parent, start, end, attributes, status=status)
+    place = {"turn": turn, "parent": parent, "start": start, "end": end}
+    return _span("claude_code.tool.execution", number, attributes, **place, status=status)
+
+
+def _blocked_on_user(number: int, turn: int, *, parent: int, start: int, end: int) -> Span:
+    attributes = {"duration_ms": end - start, "decision": "accept", "source": "user_temporary"}
+    place = {"turn": turn, "parent": parent, "start": start, "end": end}
+    return _span("claude_code.tool.blocked_on_user", number, attributes, **place)
 
 
 def _delta(points: Sequence[NumberDataPoint]) -> Sum:
@@ -423,8 +434,8 @@ def _result(
     turn: int,
     tool_use: str,
     text: str,
-    extra: Mapping[str, Any] | None,
     *,
+    extra: Mapping[str, Any] | None = None,
     failed: bool = False,
 ) -> dict[str, Any]:
     block = {"type": "tool_result", "tool_use_id": tool_use, "content": text, "is_error": failed}

@@ -161,11 +161,15 @@ class ClaudeTranscript:
                 "stop_reason": stop if last else None, "stop_sequence": None, "usage": said,
             }  # fmt: skip
             written.append(
-                self.envelope("assistant", message=message, requestId=request_id or f"req_{message_id}", **more)
+                self.envelope(
+                    "assistant", message=message, requestId=request_id or f"req_{message_id}", **more
+                )
             )
         return written
 
-    def result(self, tool_id: str, content: Any, *, is_error: bool | None = None, **more: Any) -> dict[str, Any]:
+    def result(
+        self, tool_id: str, content: Any, *, is_error: bool | None = None, **more: Any
+    ) -> dict[str, Any]:
         """Append a tool's result."""
         block = {"type": "tool_result", "tool_use_id": tool_id, "content": content}
         if is_error is not None:
@@ -224,7 +228,9 @@ def usual_session() -> ClaudeTranscript:
     )
     made.prompt("Fix it", "p-2")
     made.answer(
-        "msg_03", wanted("toolu_3", "Edit", file_path="cart.py", old_string="a", new_string="b"), stop="tool_use"
+        "msg_03",
+        wanted("toolu_3", "Edit", file_path="cart.py", old_string="a", new_string="b"),
+        stop="tool_use",
     )
     made.system("compact_boundary", content="Conversation compacted", compactMetadata={"trigger": "auto"})
     made.envelope("user", isCompactSummary=True, message={"role": "user", "content": "So far: …"})
@@ -266,12 +272,22 @@ def otlp_line(signal: Signal, number: int, **attributes: str) -> bytes:
         }  # fmt: skip
         whole = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {}, "spans": [span]}]}]}
     elif signal is Signal.LOGS:
-        log = {"timeUnixNano": time, "severityNumber": 9, "body": {"stringValue": f"line {number}"}, "attributes": pairs}
+        log = {
+            "timeUnixNano": time,
+            "severityNumber": 9,
+            "body": {"stringValue": f"line {number}"},
+            "attributes": pairs,
+        }
         whole = {"resourceLogs": [{"resource": resource, "scopeLogs": [{"scope": {}, "logRecords": [log]}]}]}
     else:
         point = {"timeUnixNano": time, "asInt": str(number), "attributes": pairs}
-        metric = {"name": "orders", "sum": {"dataPoints": [point], "aggregationTemporality": 2, "isMonotonic": True}}
-        whole = {"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"scope": {}, "metrics": [metric]}]}]}
+        metric = {
+            "name": "orders",
+            "sum": {"dataPoints": [point], "aggregationTemporality": 2, "isMonotonic": True},
+        }
+        whole = {
+            "resourceMetrics": [{"resource": resource, "scopeMetrics": [{"scope": {}, "metrics": [metric]}]}]
+        }
     return json.dumps(whole, separators=(",", ":")).encode() + b"\n"
 
 
@@ -322,5 +338,3 @@ class KeptUnits:
 
     async def close(self) -> None:
         """Do nothing."""
-
-

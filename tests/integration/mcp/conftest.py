@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from fastmcp import Client
-from fastmcp.client.transports import StdioTransport
 
 from receiver.app.embedded import EmbeddedReceiver
 from receiver.config import Settings
-from tests.support.command_line import clean_environment
+from tests.support.mcp_agent import Agent, agent_over_http, agent_over_stdio
 from tests.support.mcp_listener import McpListener
-
-Agent = Client[object]
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
@@ -43,8 +37,8 @@ def over(listener: McpListener, tmp_path: Path) -> Callable[[str], Agent]:
 
     def client(transport: str) -> Agent:
         if transport == "http":
-            return Client(f"{listener.url}/mcp")
-        return Client(stdio("--endpoint", listener.url, folder=tmp_path))
+            return agent_over_http(listener.url)
+        return agent_over_stdio("--endpoint", listener.url, folder=tmp_path)
 
     return client
 
@@ -54,15 +48,3 @@ async def agent(over: Callable[[str], Agent]) -> AsyncIterator[Agent]:
     """Give a connected client over HTTP."""
     async with over("http") as client:
         yield client
-
-
-def stdio(*arguments: str, folder: Path) -> StdioTransport:
-    """Return the transport that starts ``otlp-receiver mcp``."""
-    return StdioTransport(
-        sys.executable,
-        ["-m", "receiver", "mcp", *arguments],
-        env=clean_environment({"OTLP_RECEIVER_EMBED__ENABLED": "false"}),
-        cwd=str(folder),
-        keep_alive=False,
-        log_file=folder / "mcp.log",
-    )

@@ -17,9 +17,14 @@ from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.integration.mcp.conftest import Agent, stdio
+from receiver.access import Access
+from receiver.app.embedded import EmbeddedReceiver
+from receiver.app.request_reader import DecodingRequestReader
+from receiver.config import Settings
+from receiver.mcp.server import build_server
 from tests.support.command_line import clean_environment
 from tests.support.mcp_listener import McpListener
+from tests.support.receiver_process import ReceiverProcess
 
 TRACE = {
     "trace_id": "run-1",
@@ -58,13 +63,11 @@ async def test_what_is_ingested_over_one_transport_is_found_over_the_other(
     """One set of tools over one store, whichever way an agent comes."""
     async with over(first) as agent:
         stored = (await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})).structured_content
-    assert stored is not None
     assert (stored["status"], stored["traces_ingested"], stored["errors"]) == ("success", 1, [])
     async with over(second) as agent:
         (found,) = (await agent.call_tool("search_otel_traces", {"query": "credit card"})).data
         assert found["conversation_id"] == "run-1"
         again = (await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})).structured_content
-    assert again is not None
     assert (again["status"], again["traces_ingested"], again["duplicates"]) == ("warning", 0, 1)
 
 
@@ -158,12 +161,12 @@ async def test_stdio_starts_without_a_receiver_and_finds_it_when_it_comes(
 ) -> None:
     """Tools say what to do; as soon as something answers at the address, the same process asks it."""
     await listener.stop()
-    async with Agent(stdio("--endpoint", listener.url, folder=tmp_path)) as agent:
+    async with agent_over_stdio("--endpoint", listener.url, folder=tmp_path) as agent:
         assert await agent.list_tools()
         refused = await agent.call_tool("list_services", {}, raise_on_error=False)
         assert refused.is_error
-        assert "otlp-receiver serve" in refused.content[0].text
-        assert "Traceback" not in refused.content[0].text
+        assert "otlp-receiver serve" in said(refused)
+        assert "Traceback" not in said(refused)
         await listener.start()
         assert (await agent.call_tool("list_services", {})).structured_content is not None
         await listener.stop()
@@ -224,9 +227,8 @@ async def test_stdio_opens_a_data_directory_that_nobody_serves(listener: McpList
     """With --data-dir the tools work without a receiver, and what they store is on disk when they end."""
     folder = tmp_path / "own"
     for expected in (1, 0):
-        async with Agent(stdio("--data-dir", str(folder), folder=tmp_path)) as agent:
+        async with agent_over_stdio("--data-dir", str(folder), folder=tmp_path) as agent:
             stored = await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})
-            assert stored.structured_content is not None
             assert stored.structured_content["traces_ingested"] == expected
             assert len((await agent.call_tool("search_otel_traces", {"query": "credit"})).data) == 1
 
@@ -237,3 +239,88 @@ async def test_requests_in_hand_end_when_mcp_is_closed(listener: McpListener, ag
     async with asyncio.timeout(20):
         await listener.app.close()
         await listener.app.close()
+
+
+async def test_a_session_file_goes_in_over_one_transport_and_is_found_over_the_other(tmp_path: Path) -> None:
+    """The whole program: a receiver's process, a file read over stdio, its session and texts found over HTTP."""
+    file = tmp_path / "session.jsonl"
+    file.write_text(
+        "".join(json.dumps(line) + "\n" for line in _session("please refactor the invoice parser"))
+    )
+    with ReceiverProcess(tmp_path / "data") as receiver:
+        url = f"http://{receiver.query}"
+        async with agent_over_stdio("--endpoint", url, folder=tmp_path) as agent:
+            arguments = {"log_files": [str(file), str(tmp_path / "none.jsonl")], "system_id": "claude"}
+            stored = (await agent.call_tool("ingest_otel_traces", arguments)).structured_content
+            assert (stored["status"], stored["traces_ingested"], stored["files_processed"]) == (
+                "success",
+                1,
+                1,
+            )
+            assert stored["errors"] == [f"File not found: {tmp_path / 'none.jsonl'}"]
+        async with agent_over_http(url) as agent:
+            query = {"query": "refactor invoice parser", "system_id": "claude"}
+            (found,) = (await agent.call_tool("search_otel_traces", query)).data
+            assert found["system_id"] == "claude"
+            session = (await agent.call_tool("session_summary", {"session_id": "s-1"})).structured_content
+            again = (await agent.call_tool("ingest_otel_traces", arguments)).structured_content
+            assert (again["traces_ingested"], again["duplicates"]) == (0, 1)
+
+
+def _session(prompt: str) -> list[dict[str, object]]:
+    """Return a transcript of Claude Code with one turn."""
+    shared = {"sessionId": "s-1", "version": "2.0.0", "cwd": "/src", "isSidechain": False}
+    usage = {"input_tokens": 10, "output_tokens": 5}
+    answer = {
+        "id": "msg_1",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [{"type": "text", "text": "Done."}],
+        "stop_reason": "end_turn",
+        "usage": usage,
+    }
+    return [
+        {
+            **shared,
+            "type": "user",
+            "uuid": "u-1",
+            "parentUuid": None,
+            "timestamp": "2026-01-31T12:00:00.000Z",
+            "message": {"role": "user", "content": prompt},
+        },
+        {
+            **shared,
+            "type": "assistant",
+            "uuid": "u-2",
+            "parentUuid": "u-1",
+            "requestId": "req_1",
+            "timestamp": "2026-01-31T12:00:02.000Z",
+            "message": answer,
+        },
+    ]
+
+
+async def test_files_are_not_read_where_that_is_switched_off(settings: Settings, tmp_path: Path) -> None:
+    """mcp.read_files off: an error for each file, and given traces are stored all the same."""
+    shut = settings.model_copy(update={"mcp": settings.mcp.model_copy(update={"read_files": False})})
+    receiver = await EmbeddedReceiver.open(shut)
+    try:
+        async with Client(build_server(receiver, shut, requests_of=DecodingRequestReader)) as agent:
+            arguments = {"log_files": ["/etc/hostname"], "trace_data": [TRACE]}
+            stored = (await agent.call_tool("ingest_otel_traces", arguments)).structured_content
+    finally:
+        await receiver.close()
+    assert stored["traces_ingested"] == 1
+    assert "mcp.read_files" in stored["errors"][0]
+
+
+async def test_a_failure_that_nobody_foresaw_stays_inside(settings: Settings) -> None:
+    """An agent reads that it failed; text and traceback of the error go to the log only."""
+
+    async def broken() -> Access:
+        raise RuntimeError("secret detail")
+
+    async with Client(build_server(broken, settings, requests_of=DecodingRequestReader)) as agent:
+        refused = await agent.call_tool("list_services", {}, raise_on_error=False)
+    assert refused.is_error
+    assert said(refused) == "list_services failed inside the receiver; its log has the details"

@@ -56,6 +56,8 @@ def test_every_question_of_the_service_has_a_route() -> None:
         "requeue": "requeue",
         "metric_names": "metrics",
         "metric_points": "metric",
+        "sessions": "sessions",
+        "session": "session",
         "stats": "stats",
         "sql": "sql",
         "flush": "flush",

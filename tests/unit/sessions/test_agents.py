@@ -21,15 +21,13 @@ def tree(*records: AgentRecord) -> dict[str, Any]:
 def only_call(*records: AgentRecord) -> dict[str, Any]:
     """Return the one call of these records."""
     (call,) = [call for turn in tree(*records)["turns"] for call in turn["calls"]]
-    return call  # type: ignore[no-any-return]
+    return call
 
 
 def counts(call: dict[str, Any]) -> tuple[int, int, int, int, int]:
     """Return input, output, cache read, cache creation and reasoning."""
     tokens = call["tokens"]
-    return tuple(  # type: ignore[return-value]
-        tokens[name] for name in ("input", "output", "cache_read", "cache_creation", "reasoning")
-    )
+    return tuple(tokens[name] for name in ("input", "output", "cache_read", "cache_creation", "reasoning"))
 
 
 def test_qwen_code_counts_thoughts_as_part_of_the_output() -> None:
@@ -68,7 +66,7 @@ def test_the_total_tells_whether_thoughts_are_part_of_the_output() -> None:
 
 
 def test_gemini_cli_counts_thoughts_beside_the_output_and_tools_as_input() -> None:
-    """promptTokenCount holds the cached tokens; tool use prompts and thoughts are billed besides."""
+    """Its promptTokenCount holds the cached tokens; tool use prompts and thoughts are billed besides."""
     call = only_call(
         make_log(
             "gemini_cli.api_response",

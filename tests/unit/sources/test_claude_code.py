@@ -44,7 +44,10 @@ def test_a_session_is_a_trace_of_turns_with_calls_and_tools_under_them() -> None
     turns = only(found, "turn")
     assert [turn.parent for turn in turns] == [root.span_id] * 3
     assert [turn.name for turn in turns] == ["invoke_agent claude-code"] * 3
-    under = {turn.span_id: sorted(s.name.split("-")[0] for s in found if s.parent == turn.span_id) for turn in turns}
+    under = {
+        turn.span_id: sorted(s.name.split("-")[0] for s in found if s.parent == turn.span_id)
+        for turn in turns
+    }
     assert list(under.values()) == [
         ["chat claude", "chat claude", "execute_tool Bash", "execute_tool Read"],
         ["chat claude", "execute_tool Edit"],
@@ -98,7 +101,9 @@ def test_tools_have_their_arguments_results_and_errors() -> None:
     """A failed tool has the status error with its words; a refused one says that it was refused."""
     found = {span.attributes["gen_ai.tool.call.id"]: span for span in only(spans(usual_session()), "tool")}
     read, bash, edit = found["toolu_1"], found["toolu_2"], found["toolu_3"]
-    assert json.loads(read.attributes["gen_ai.tool.call.arguments"]) == {"file_path": "/projects/shop/cart.py"}
+    assert json.loads(read.attributes["gen_ai.tool.call.arguments"]) == {
+        "file_path": "/projects/shop/cart.py"
+    }
     assert read.attributes["gen_ai.tool.call.result"] == "def add(item): …"
     assert (read.status, bash.status, edit.status) == (0, 2, 2)
     assert bash.message.startswith("Exit code 1")
@@ -134,7 +139,10 @@ def test_an_error_of_the_api_is_a_failed_call_and_a_failed_turn() -> None:
     found = spans(made)
     (call,), (turn,) = only(found, "call"), only(found, "turn")
     assert (call.name, call.status, call.message) == ("chat", 2, "API Error: 529 Overloaded")
-    assert (call.attributes["error.type"], call.attributes["http.response.status_code"]) == ("server_error", 529)
+    assert (call.attributes["error.type"], call.attributes["http.response.status_code"]) == (
+        "server_error",
+        529,
+    )
     assert not any(key.startswith("gen_ai.usage") or key.endswith("model") for key in call.attributes)
     assert (turn.status, turn.message) == (2, "API Error: 529 Overloaded")
 
@@ -151,11 +159,15 @@ def test_a_subagents_own_file_hangs_under_the_tool_that_started_it() -> None:
     """The two files share the session's trace; the subagent's turn is a child of the tool call, and no turn."""
     main = ClaudeTranscript()
     main.prompt("Find it", "p-1")
-    main.answer("msg_1", wanted("toolu_9", "Agent", subagent_type="Explore", prompt="Search"), stop="tool_use")
+    main.answer(
+        "msg_1", wanted("toolu_9", "Agent", subagent_type="Explore", prompt="Search"), stop="tool_use"
+    )
     main.result("toolu_9", [said("Found")], toolUseResult={"status": "completed", "agentId": "a1b2"})
     other = ClaudeTranscript(agent="a1b2")
     other.prompt("Search", "p-1")
-    other.answer("msg_2", wanted("toolu_10", "Grep", pattern="x"), stop="tool_use", attributionAgent="Explore")
+    other.answer(
+        "msg_2", wanted("toolu_10", "Grep", pattern="x"), stop="tool_use", attributionAgent="Explore"
+    )
     other.result("toolu_10", "cart.py:1")
     tool = next(span for span in spans(main) if span.name == "execute_tool Agent")
     found = spans(other)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from receiver.sources.contents import (
     CONTENT_LIMIT,
     LEFT_OUT,
@@ -17,6 +19,7 @@ from receiver.sources.contents import (
     text_part,
     tool_call_part,
 )
+from receiver.sources.contents_google import google_usage
 
 
 def _said(*texts: str) -> list[dict[str, object]]:
@@ -72,3 +75,15 @@ def test_same_words_said_twice_are_two_messages() -> None:
     assert seen.new(_said("yes")) == (_said("yes"), 0)
     assert seen.new(_said("yes", "yes")) == (_said("yes"), 1)
     assert seen.new(_said("yes", "yes", "no")) == (_said("no"), 2)
+
+
+@pytest.mark.parametrize(
+    ("total", "whole_output", "output"),
+    [(137, True, 27), (130, True, 20), (None, True, 20), (137, False, 20)],
+)
+def test_thoughts_beside_the_answer_are_output(total: int | None, whole_output: bool, output: int) -> None:
+    """The total tells whether thoughts are among the candidates; tokens of the provider's tools were sent."""
+    usage = google_usage(
+        prompt=100, candidates=20, cached=60, thoughts=7, tools=10, total=total, whole_output=whole_output
+    )
+    assert (usage.input, usage.output, usage.cache_read, usage.reasoning) == (110, output, 60, 7)

@@ -39,7 +39,11 @@ class Following:
             self.seen.append(len(self.access.units))
 
         async for report in follow(
-            self._paths, self.access, requests=DecodingRequestReader(), ticks=ticks(), clock=lambda: self.now_s
+            self._paths,
+            self.access,
+            requests=DecodingRequestReader(),
+            ticks=ticks(),
+            clock=lambda: self.now_s,
         ):
             self.last[Path(report.path).name] = report
 

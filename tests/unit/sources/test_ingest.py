@@ -82,7 +82,9 @@ async def test_a_problem_of_one_file_ends_no_other(folder: Path) -> None:
     assert (said["ok"], said["totals"]["files"]) == (False, 5)
 
 
-async def test_patterns_and_the_home_folder_are_understood(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_patterns_and_the_home_folder_are_understood(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``~`` and ``**`` work without a shell; a pattern without a match is a problem."""
     monkeypatch.setenv("HOME", str(folder))
     report = await stored(["~/projects/**/*.jsonl", "~/nothing/*.jsonl"], KeptUnits())
@@ -94,7 +96,9 @@ async def test_the_system_is_written_to_what_does_not_say_it(folder: Path) -> No
     """``system_id`` is on every resource; keys stay, so a reading without it is the same one."""
     await stored([folder], plain := KeptUnits())
     await stored([folder], named := KeptUnits(), system_id="shop-agents")
-    transcripts = [unit for unit in named.units.values() if unit.key in plain.units and unit.signal is Signal.TRACES]
+    transcripts = [
+        unit for unit in named.units.values() if unit.key in plain.units and unit.signal is Signal.TRACES
+    ]
     found = [span.resource.get("system_id") for span in spans_of(transcripts)]
     assert found
     assert set(found) == {"shop-agents"}
@@ -121,7 +125,9 @@ class _Busy(KeptUnits):
         return await super().import_units(units)
 
 
-async def test_what_is_not_taken_now_is_handed_in_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_not_taken_now_is_handed_in_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A busy receiver loses nothing."""
     monkeypatch.setattr(ingest, "_PAUSE_S", 0.0)
     report = await stored([folder], _Busy())

@@ -137,7 +137,8 @@ def test_points_that_share_an_array_get_it_back() -> None:
         ExportMetricsServiceRequest.FromString(unit.payload).resource_metrics[0].scope_metrics[0].metrics
     )
     assert b"[Circular]" in dump(js_metrics("qwen-code"))
-    ends = {p.time_unix_nano for p in (*metrics[0].sum.data_points, *metrics[1].histogram.data_points)}
+    ends = {point.time_unix_nano for point in metrics[0].sum.data_points}
+    ends |= {point.time_unix_nano for point in metrics[1].histogram.data_points}
     assert ends == {(T0 + 10_000) * 10**6}
     assert [list(p.explicit_bounds) for p in metrics[1].histogram.data_points] == [[0, 5, 10]] * 2
 

@@ -44,7 +44,9 @@ TRACES = [trace_dict(number) for number in range(3)]
 LINES = b"".join(otlp_line(Signal.TRACES, number) for number in range(3))
 WHOLE = {
     "resourceSpans": [
-        resource for number in range(3) for resource in json.loads(otlp_line(Signal.TRACES, number))["resourceSpans"]
+        resource
+        for number in range(3)
+        for resource in json.loads(otlp_line(Signal.TRACES, number))["resourceSpans"]
     ]
 }
 
@@ -88,7 +90,9 @@ def test_the_collectors_lines_are_read_for_every_signal(tmp_path: Path, signal: 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("proto", [False, True])
-def test_the_collectors_messages_with_their_length_are_read(tmp_path: Path, proto: bool, packed: bool) -> None:
+def test_the_collectors_messages_with_their_length_are_read(
+    tmp_path: Path, proto: bool, packed: bool
+) -> None:
     """Protobuf, and what the Collector compressed message by message."""
     plain = traces(make_span(1), make_span(2)) if proto else otlp_line(Signal.LOGS, 1).strip()
     message = zstandard.compress(plain) if packed else plain
@@ -152,7 +156,9 @@ def test_a_last_line_that_only_lacks_its_end_is_read(tmp_path: Path) -> None:
 
 def test_bad_lines_are_listed_up_to_ten_and_counted_beyond(tmp_path: Path) -> None:
     """The good lines between them are stored."""
-    reading, found = read(written(tmp_path, otlp_line(Signal.LOGS, 0) + (b"{broken\n" + otlp_line(Signal.LOGS, 1)) * 12))
+    reading, found = read(
+        written(tmp_path, otlp_line(Signal.LOGS, 0) + (b"{broken\n" + otlp_line(Signal.LOGS, 1)) * 12)
+    )
     assert [each.line for each in reading.problems.listed] == list(range(2, 22, 2))
     assert reading.problems.more == 2
     assert len(found) == 13
@@ -181,7 +187,9 @@ def test_a_document_that_breaks_off_gives_what_came_before(tmp_path: Path) -> No
 
 def test_an_element_that_is_no_trace_costs_no_other_one(tmp_path: Path) -> None:
     """It is named by its place."""
-    reading, found = read(written(tmp_path, json.dumps([TRACES[0], {"trace_id": "x"}, 7, TRACES[1]]).encode()))
+    reading, found = read(
+        written(tmp_path, json.dumps([TRACES[0], {"trace_id": "x"}, 7, TRACES[1]]).encode())
+    )
     assert len(found) == 2
     assert [problem.partition(":")[0] for problem in problems(reading)] == ["element 2", "element 3"]
 

@@ -1,0 +1,81 @@
+"""The documented results: records of the API in the shape that agents know from the ingester."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from receiver.mcp.system_ids import ORIGINAL_ID, TraceFacts
+
+_BRIEF = (
+    "span_id",
+    "parent_span_id",
+    "service",
+    "name",
+    "kind",
+    "time",
+    "duration_ms",
+    "status",
+    "status_message",
+)
+
+
+def search_result(row: dict[str, Any], facts: TraceFacts | None, system_id: str | None) -> dict[str, Any]:
+    return {
+        "system_id": facts.system_id if facts else system_id or row["service"] or "unknown",
+        "conversation_id": facts.conversation_id if facts else row["trace_id"],
+        "content": facts.content if facts else row["text"],
+        "timestamp": (facts.timestamp if facts else None) or row["time"],
+        "metadata": {
+            "trace_id": row["trace_id"],
+            "span_id": row.get("span_id"),
+            "span_count": facts.span_count if facts else 0,
+            "signal": row["signal"],
+            "name": row["name"],
+            "service": row["service"],
+            "status": row.get("status"),
+            "duration_ms": row.get("duration_ms"),
+            "attributes": row["attributes"],
+        },
+        "similarity": row["similarity"],
+        "text": row["text"],
+        "why": row["why"],
+    }
+
+
+def trace_result(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, Any]:
+    spans = sorted(_flat(trace["roots"]), key=lambda each: int(each["time_unix_nano"]))
+    merged: dict[str, Any] = {}
+    for span in spans:
+        merged.update(span["attributes"])
+    merged.pop(ORIGINAL_ID, None)
+    return {
+        "system_id": facts.system_id if facts else "unknown",
+        "conversation_id": facts.conversation_id if facts else trace["trace_id"],
+        "content": " | ".join(span["name"] for span in spans if span["name"]) or "Empty trace",
+        "timestamp": spans[0]["time"] if spans else None,
+        "metadata": {
+            "trace_id": trace["trace_id"],
+            "span_count": trace["span_count"],
+            "log_count": trace["log_count"],
+            "error_count": trace["error_count"],
+            "services": trace["services"],
+            "attributes": merged,
+            "truncated": trace["truncated"],
+        },
+        "spans": [
+            {name: span.get(name) for name in _BRIEF} | {"events": len(span.get("events") or ())}
+            for span in spans
+        ],
+    }
+
+
+
+
+def _flat(roots: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    waiting = list(roots)
+    while waiting:
+        span = waiting.pop()
+        found.append(span)
+        waiting += span.get("children", ())
+    return found
