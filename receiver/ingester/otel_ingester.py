@@ -63,7 +63,11 @@ class OtelIngester:
         if not self._store.initialized:
             self._store.prefer(embedding_model=embedding_model, cache_size=cache_size)
         self._system_id = None if system_id is None else checked_text("system_id", system_id)
-        self._threshold = None if similarity_threshold is None else checked_threshold(similarity_threshold)
+        self._threshold = (
+            None
+            if similarity_threshold is None
+            else checked_threshold(similarity_threshold, name="similarity_threshold")
+        )
         self._wait_s = checked_seconds("wait_for_embeddings_s", wait_for_embeddings_s)
         self._initialized = False
         self._unembedded = False

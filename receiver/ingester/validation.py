@@ -42,14 +42,14 @@ def checked_limit(limit: Any, *, most: int = MOST_RESULTS) -> int:
     return limit
 
 
-def checked_threshold(threshold: Any) -> float:
+def checked_threshold(threshold: Any, *, name: str = "threshold") -> float:
     """Return the threshold.
 
     Raises:
         ValidationError: It is no number from -1 to 1.
     """
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not -1 <= threshold <= 1:
-        raise ValidationError(f"threshold: {threshold!r:.40} is not a number from -1 to 1")
+        raise ValidationError(f"{name}: {threshold!r:.40} is not a number from -1 to 1")
     return float(threshold)
 
 

@@ -20,6 +20,13 @@ _BRIEF = (
 
 
 def search_result(row: dict[str, Any], facts: TraceFacts | None, system_id: str | None) -> dict[str, Any]:
+    """Return what ``search_otel_traces`` says of a found record.
+
+    Args:
+        row: A result of the search.
+        facts: Of its trace; None for a log record without one.
+        system_id: The one that was asked for.
+    """
     return {
         "system_id": facts.system_id if facts else system_id or row["service"] or "unknown",
         "conversation_id": facts.conversation_id if facts else row["trace_id"],
@@ -43,6 +50,7 @@ def search_result(row: dict[str, Any], facts: TraceFacts | None, system_id: str 
 
 
 def trace_result(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, Any]:
+    """Return what ``get_otel_trace`` says of a trace; attributes of later spans stand before those of earlier ones."""
     spans = sorted(_flat(trace["roots"]), key=lambda each: int(each["time_unix_nano"]))
     merged: dict[str, Any] = {}
     for span in spans:
@@ -67,8 +75,6 @@ def trace_result(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, A
             for span in spans
         ],
     }
-
-
 
 
 def _flat(roots: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -104,7 +104,6 @@ class IngestTool:
         return tool_result({**found.value, **({"cut": found.cut} if found.cut else {})})
 
 
-
 @asynccontextmanager
 async def _reporting(context: Context, seen: list[FileProgress]) -> AsyncIterator[None]:
     """Tell the client once a second how far reading has come; large files take a while."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastmcp import Context, FastMCP
+from fastmcp import FastMCP
 from fastmcp.tools import ToolResult
-from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from receiver.config import Settings
@@ -18,11 +14,10 @@ from receiver.errors import NotFoundError
 from receiver.mcp.answers import NOTICE, Answers, given, hex_of, said, schema, tool_result
 from receiver.mcp.budget import BYTES_PER_TOKEN, fitted
 from receiver.mcp.documented_results import search_result, trace_result
-from receiver.mcp.ingest import BACKEND, RequestsOf, ingested, refused
+from receiver.mcp.ingest import BACKEND
 from receiver.mcp.parameters import LONGEST_QUESTION, Limit, Tokens
 from receiver.mcp.system_ids import SYSTEM, facts_of, is_of, services_of
 from receiver.mcp.trace_tools import READS
-from receiver.sources.ingest import FileProgress
 
 _SPANS_READ = 10_000
 _STATS = {

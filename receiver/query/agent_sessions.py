@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from receiver.errors import InvalidFilterError, NotFoundError
-from receiver.questions import SessionFilters, StoreReader
-from receiver.sessions.prices import PriceTable
+from receiver.questions import AgentRecord, SessionFilters, StoreReader
+from receiver.sessions.prices import PriceTable, packaged_prices
 from receiver.sessions.session import session_summary, session_tree
 
 MOST_RECORDS = 100_000
@@ -20,12 +21,12 @@ _SHOWN_IDS = 5
 class AgentSessions:
     """Answers questions about sessions. Threads: one event loop; sessions are put together in worker threads."""
 
-    def __init__(self, reader: StoreReader, prices: PriceTable) -> None:
+    def __init__(self, reader: StoreReader, prices: PriceTable | None) -> None:
         """Keep what answers are made of.
 
         Args:
             reader: Of the store.
-            prices: For calls whose cost nobody reported.
+            prices: For calls whose cost nobody reported; None: the packaged table, read with the first question.
         """
         self._reader = reader
         self._prices = prices
@@ -44,7 +45,7 @@ class AgentSessions:
                 own = await self._reader.session_records([session_id], MOST_RECORDS)
             records = own.records.get(session_id, ())
             if records:  # none: it was deleted a moment ago
-                tree = await asyncio.to_thread(session_tree, session_id, records, self._prices)
+                tree = await asyncio.to_thread(self._tree, session_id, records)
                 rows.append({**session_summary(tree), "truncated": own.truncated})
         return {"sessions": rows, "truncated": any(row["truncated"] for row in rows)}
 
@@ -66,8 +67,11 @@ class AgentSessions:
         records = found.records.get(session_id)
         if not records:
             raise _not_found(session_id)
-        tree = await asyncio.to_thread(session_tree, session_id, records, self._prices)
+        tree = await asyncio.to_thread(self._tree, session_id, records)
         return {**tree, "truncated": found.truncated}
+
+    def _tree(self, session_id: str, records: Sequence[AgentRecord]) -> dict[str, Any]:
+        return session_tree(session_id, records, self._prices or packaged_prices())
 
     async def _completed(self, prefix: str) -> str:
         if len(prefix) < _LEAST_PREFIX:

@@ -48,7 +48,7 @@ from receiver.questions import (
     VectorIndex,
     WindowQuestion,
 )
-from receiver.sessions.prices import PriceTable, packaged_prices
+from receiver.sessions.prices import PriceTable
 from receiver.signals import Signal
 from receiver.times import NS
 
@@ -107,7 +107,7 @@ class QueryService:
         self._pipeline = pipeline
         self._questions: OrderedDict[str, np.ndarray[Any, np.dtype[np.float32]]] = OrderedDict()
         """Vectors of recent questions, by the form that was embedded; the latest asked stands last."""
-        self._agents = AgentSessions(reader, prices or packaged_prices())
+        self._agents = AgentSessions(reader, prices)
 
     @property
     def config(self) -> QueryConfig:

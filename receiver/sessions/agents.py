@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from receiver.questions import AgentRecord
 
 FILE_SCOPE = "otlp-receiver/sources"
@@ -46,19 +48,13 @@ _SCOPES = (
 
 def agent_of(record: AgentRecord) -> str:
     """Return which of ``AGENTS`` a record is of; empty for a record of none."""
-    for prefix, agent in _PREFIXES.items():
-        if record.name.startswith(prefix):
-            return agent
     attributes = record.attributes
     if record.scope == FILE_SCOPE:
         stated = attributes.get(FILE_FORMAT)
         return stated if isinstance(stated, str) and stated in AGENTS else GENAI
-    for prefix, agent in _SERVICES:
-        if record.service.startswith(prefix):
-            return agent
-    for prefix, agent in _SCOPES:
-        if record.scope.startswith(prefix):
-            return agent
+    named = _by_names(record.name, record.service, record.scope)
+    if named:
+        return named
     if "openinference.span.kind" in attributes:
         return OPENINFERENCE
     if any(key.startswith(("traceloop.", "llm.")) for key in attributes):
@@ -68,7 +64,20 @@ def agent_of(record: AgentRecord) -> str:
 
 def event_of(record: AgentRecord) -> str:
     """Return the name of an event, or of a span, without the agent's name in front."""
-    for prefix in _PREFIXES:
-        if record.name.startswith(prefix):
-            return record.name.removeprefix(prefix)
-    return record.name
+    return _without_agent(record.name)
+
+
+@lru_cache(maxsize=4096)
+def _by_names(name: str, service: str, scope: str) -> str:
+    for prefix, agent in _PREFIXES.items():
+        if name.startswith(prefix):
+            return agent
+    for prefix, agent in _SERVICES:
+        if service.startswith(prefix):
+            return agent
+    return next((agent for prefix, agent in _SCOPES if scope.startswith(prefix)), "")
+
+
+@lru_cache(maxsize=4096)
+def _without_agent(name: str) -> str:
+    return next((name.removeprefix(prefix) for prefix in _PREFIXES if name.startswith(prefix)), name)

@@ -42,7 +42,7 @@ def session_tree(session_id: str, records: Iterable[AgentRecord], prices: PriceT
         records: Everything that is stored about it, in any order; repeated ones count once.
         prices: For calls whose cost nobody reported.
 
-    Threads: any; takes up to a second for 100,000 records, so never call it on the event loop.
+    Threads: any; takes seconds for 100,000 records, so never call it on the event loop.
     """
     distinct = without_repeats(records)
     agent = _agent(distinct)

@@ -13,11 +13,9 @@ from typing import Any
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
 from receiver.sources import contents
+from receiver.sources.claude_code_parts import Call, Tool, Turn
 from receiver.sources.claude_code_records import Record, is_interruption, prompt_of, read_record
 from receiver.sources.claude_code_spans import (
-    Call,
-    Tool,
-    Turn,
     agent_span_id,
     call_unit,
     root_span_id,

@@ -22,12 +22,12 @@ from receiver.sources.ingest_report import FileReport
 from receiver.sources.otlp_file import RequestReader
 from receiver.sources.reader import (
     SETTLED_S,
-    FileReading,
     UnreadableFileError,
     file_batches,
     is_compressed,
     open_file,
 )
+from receiver.sources.reading import FileReading
 
 POLL_S = 0.5
 _READ_BYTES = 1 << 20

@@ -22,7 +22,8 @@ from receiver.sources.ingest_paths import FoundFile, files_of
 from receiver.sources.ingest_report import FileReport, IngestReport
 from receiver.sources.otlp_file import RequestReader
 from receiver.sources.otlp_messages import record_count
-from receiver.sources.reader import Batch, FileReading, file_batches
+from receiver.sources.reader import Batch, file_batches
+from receiver.sources.reading import FileReading
 
 _TRIES = 8
 _PAUSE_S = 0.25

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.sources.reader import SourceProblem
+from receiver.sources.reading import SourceProblem
 
 
 @dataclass

@@ -147,6 +147,7 @@ class QwenSessionParser:
                 "message.uuid": record.uuid,
                 "prompt.source": record.subtype or None,
                 "gen_ai.agent.id": conversation.chain or None,
+                **({"otlp_receiver.source.kind": "agent"} if conversation.chain else {}),
             },
         )
 

@@ -21,6 +21,7 @@ from receiver.ports import ImportUnit
 from receiver.signals import Signal
 from receiver.sources.source import unit_key
 from receiver.sources.trace_dict_fields import at, first_of, shown
+from receiver.sources.trace_dict_fields import attributes as attributes_of
 from receiver.sources.trace_dict_fields import trace_id as trace_id_bytes
 from receiver.sources.trace_dict_otlp import checked_request, with_system_id
 from receiver.sources.trace_dict_sdk import SdkSpan, is_sdk_span
@@ -98,6 +99,8 @@ class TraceDicts:
             raise InvalidTraceError("spans: the list is empty, so there is nothing to store")
         trace_id, original = at("trace_id", trace_id_bytes, given)
         marks = b"" if original is None else attribute(SPAN_ATTRIBUTE, TRACE_ID, original)
+        if trace.get("attributes"):
+            spans = _with_attributes(spans, at("attributes", attributes_of, trace["attributes"]))
         read = self._all(spans, trace_id, marks, now_ns)
         payload = self._payload(trace, read)
         for span in read:
@@ -195,6 +198,15 @@ class TraceDicts:
         except PermanentError as error:
             raise InvalidTraceError(error.message, hint=error.hint) from None
         return self._unit(checked_request(payload), payload, payload)
+
+
+def _with_attributes(spans: Sequence[Any], pairs: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the spans, the first of them with the attributes of the trace besides its own."""
+    first = spans[0]
+    if not isinstance(first, Mapping):
+        return spans
+    own = at("spans[0].attributes", attributes_of, first.get("attributes"))
+    return [{**first, "attributes": {**pairs, **own}}, *spans[1:]]
 
 
 def _written_resource(pairs: Mapping[str, Any]) -> bytes:

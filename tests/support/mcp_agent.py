@@ -8,7 +8,7 @@ from typing import Any
 
 from fastmcp import Client
 from fastmcp.client.client import CallToolResult
-from fastmcp.client.transports import ClientTransport, StdioTransport
+from fastmcp.client.transports import ClientTransport, StdioTransport, StreamableHttpTransport
 
 from tests.support.command_line import clean_environment
 
@@ -17,7 +17,7 @@ Agent = Client[ClientTransport]
 
 def agent_over_http(url: str) -> Agent:
     """Return a client of a listener."""
-    return Client(f"{url}/mcp")
+    return Client(StreamableHttpTransport(f"{url}/mcp"))
 
 
 def agent_over_stdio(*arguments: str, folder: Path) -> Agent:

@@ -12,6 +12,7 @@ from receiver.config import Settings
 from tests.support.mcp_agent import Agent, agent_over_http, agent_over_stdio
 from tests.support.mcp_listener import McpListener
 
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Give the settings of a receiver that does not embed."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from fastmcp import Client
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -23,6 +24,7 @@ from receiver.app.request_reader import DecodingRequestReader
 from receiver.config import Settings
 from receiver.mcp.server import build_server
 from tests.support.command_line import clean_environment
+from tests.support.mcp_agent import Agent, agent_over_http, agent_over_stdio, said, structured
 from tests.support.mcp_listener import McpListener
 from tests.support.receiver_process import ReceiverProcess
 
@@ -62,12 +64,12 @@ async def test_what_is_ingested_over_one_transport_is_found_over_the_other(
 ) -> None:
     """One set of tools over one store, whichever way an agent comes."""
     async with over(first) as agent:
-        stored = (await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})).structured_content
+        stored = structured(await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]}))
     assert (stored["status"], stored["traces_ingested"], stored["errors"]) == ("success", 1, [])
     async with over(second) as agent:
         (found,) = (await agent.call_tool("search_otel_traces", {"query": "credit card"})).data
         assert found["conversation_id"] == "run-1"
-        again = (await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})).structured_content
+        again = structured(await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]}))
     assert (again["status"], again["traces_ingested"], again["duplicates"]) == ("warning", 0, 1)
 
 
@@ -98,10 +100,10 @@ async def test_the_protocols_own_client_speaks_to_both(listener: McpListener, tm
 
 async def test_a_client_goes_on_after_the_listener_was_restarted(listener: McpListener, agent: Agent) -> None:
     """No session is kept, so a client that connected before is served after."""
-    assert (await agent.call_tool("list_services", {})).structured_content is not None
+    assert structured(await agent.call_tool("list_services", {}))["notice"]
     await listener.stop()
     await listener.start()
-    assert (await agent.call_tool("list_services", {})).structured_content is not None
+    assert structured(await agent.call_tool("list_services", {}))["notice"]
 
 
 async def test_http_answers_as_the_specification_says(listener: McpListener) -> None:
@@ -168,10 +170,10 @@ async def test_stdio_starts_without_a_receiver_and_finds_it_when_it_comes(
         assert "otlp-receiver serve" in said(refused)
         assert "Traceback" not in said(refused)
         await listener.start()
-        assert (await agent.call_tool("list_services", {})).structured_content is not None
+        assert structured(await agent.call_tool("list_services", {}))["notice"]
         await listener.stop()
         await listener.start()
-        assert (await agent.call_tool("list_services", {})).structured_content is not None
+        assert structured(await agent.call_tool("list_services", {}))["notice"]
 
 
 def test_stdio_ends_with_its_input_and_prints_nothing_but_the_protocol(tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ async def test_stdio_opens_a_data_directory_that_nobody_serves(listener: McpList
     for expected in (1, 0):
         async with agent_over_stdio("--data-dir", str(folder), folder=tmp_path) as agent:
             stored = await agent.call_tool("ingest_otel_traces", {"trace_data": [TRACE]})
-            assert stored.structured_content["traces_ingested"] == expected
+            assert structured(stored)["traces_ingested"] == expected
             assert len((await agent.call_tool("search_otel_traces", {"query": "credit"})).data) == 1
 
 
@@ -251,7 +253,7 @@ async def test_a_session_file_goes_in_over_one_transport_and_is_found_over_the_o
         url = f"http://{receiver.query}"
         async with agent_over_stdio("--endpoint", url, folder=tmp_path) as agent:
             arguments = {"log_files": [str(file), str(tmp_path / "none.jsonl")], "system_id": "claude"}
-            stored = (await agent.call_tool("ingest_otel_traces", arguments)).structured_content
+            stored = structured(await agent.call_tool("ingest_otel_traces", arguments))
             assert (stored["status"], stored["traces_ingested"], stored["files_processed"]) == (
                 "success",
                 1,
@@ -262,9 +264,29 @@ async def test_a_session_file_goes_in_over_one_transport_and_is_found_over_the_o
             query = {"query": "refactor invoice parser", "system_id": "claude"}
             (found,) = (await agent.call_tool("search_otel_traces", query)).data
             assert found["system_id"] == "claude"
-            session = (await agent.call_tool("session_summary", {"session_id": "s-1"})).structured_content
-            again = (await agent.call_tool("ingest_otel_traces", arguments)).structured_content
+            summary = structured(await agent.call_tool("session_summary", {"session_id": "s-1"}))
+            assert "s-1" in json.dumps(summary["data"])
+            again = structured(await agent.call_tool("ingest_otel_traces", arguments))
             assert (again["traces_ingested"], again["duplicates"]) == (0, 1)
+
+
+@pytest.mark.model
+async def test_a_session_file_is_found_by_meaning_over_the_other_transport(tmp_path: Path) -> None:
+    """With the real model: ingested over stdio, found over HTTP by words that the session does not have."""
+    file = tmp_path / "session.jsonl"
+    file.write_text(
+        "".join(json.dumps(line) + "\n" for line in _session("the customer cannot pay by credit card"))
+    )
+    environment = {"OTLP_RECEIVER_EMBED__ENABLED": "true"}
+    with ReceiverProcess(tmp_path / "data", environment=environment) as receiver:
+        url = f"http://{receiver.query}"
+        async with agent_over_stdio("--endpoint", url, folder=tmp_path) as agent:
+            stored = structured(await agent.call_tool("ingest_otel_traces", {"log_files": [str(file)]}))
+        assert stored["traces_ingested"] == 1
+        receiver.flush(embeddings=True)
+        async with agent_over_http(url) as agent:
+            found = (await agent.call_tool("search_otel_traces", {"query": "payments are declined"})).data
+        assert [each["system_id"] for each in found] == ["claude"]
 
 
 def _session(prompt: str) -> list[dict[str, object]]:
@@ -307,7 +329,7 @@ async def test_files_are_not_read_where_that_is_switched_off(settings: Settings,
     try:
         async with Client(build_server(receiver, shut, requests_of=DecodingRequestReader)) as agent:
             arguments = {"log_files": ["/etc/hostname"], "trace_data": [TRACE]}
-            stored = (await agent.call_tool("ingest_otel_traces", arguments)).structured_content
+            stored = structured(await agent.call_tool("ingest_otel_traces", arguments))
     finally:
         await receiver.close()
     assert stored["traces_ingested"] == 1

@@ -9,7 +9,7 @@ import pytest
 from receiver.app.request_reader import DecodingRequestReader
 from receiver.signals import Signal
 from receiver.sources.formats import PARSERS, ReadingContext
-from receiver.sources.reader import FileReading
+from receiver.sources.reading import FileReading
 from tests.support.agent_files import (
     codex_rollout,
     dump,

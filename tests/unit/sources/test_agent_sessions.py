@@ -119,10 +119,11 @@ def test_qwen_subagent_is_a_turn_of_its_own_agent() -> None:
     ]
     spans = spans_of(read(QwenSessionParser(), lines(records)))
     assert _of(spans, "session") == []
-    assert _of(spans, "turn")[0].name == "invoke_agent Explore"
+    assert _of(spans, "turn") == []
+    assert _of(spans, "agent")[0].name == "invoke_agent Explore"
     main = spans_of(read(QwenSessionParser(), lines(qwen_chat())))
-    assert _of(spans, "turn")[0].parent == _of(main, "session")[0].span_id
-    assert not {s.span_id for s in _of(spans, "turn")} & {s.span_id for s in _of(main, "turn")}
+    assert _of(spans, "agent")[0].parent == _of(main, "session")[0].span_id
+    assert not {s.span_id for s in _of(spans, "agent")} & {s.span_id for s in _of(main, "turn")}
 
 
 def test_gemini_message_counts_once_however_often_it_was_written() -> None:

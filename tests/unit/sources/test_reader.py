@@ -16,7 +16,8 @@ from receiver.ports import ImportUnit
 from receiver.signals import Signal
 from receiver.sources.formats import ReadingContext
 from receiver.sources.otlp_messages import record_count
-from receiver.sources.reader import FileReading, file_batches
+from receiver.sources.reader import file_batches
+from receiver.sources.reading import FileReading
 from tests.support.otlp_requests import make_span, traces
 from tests.support.session_files import otlp_line, trace_dict, usual_session
 
