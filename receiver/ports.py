@@ -11,16 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
-
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from receiver.budget import ByteBudget
 from receiver.errors import PermanentError
 from receiver.signals import Signal
+
+if TYPE_CHECKING:  # this module is imported by every command, and these take 0.1 s
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 class Encoding(StrEnum):

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
-
-import numpy as np
-from numpy.typing import NDArray
 
 from receiver.ports import PendingText, Rows
 from receiver.signals import Signal
+
+if TYPE_CHECKING:  # as in ports
+    import numpy as np
+    from numpy.typing import NDArray
 
 AttributeValue = str | int | float | bool
 TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
@@ -193,6 +194,14 @@ class StoreReader(Protocol):
 
     async def trace(self, trace_id: UUID, *, limit: int) -> TraceRecords:
         """Return the spans and log records of a trace, earliest first, at most ``limit`` of each."""
+        ...
+
+    async def trace_spans(self, trace_ids: Sequence[UUID], *, limit: int) -> Rows:
+        """Return what spans of some traces say in short, earliest first, at most ``limit`` of each.
+
+        ``trace_id``, ``count`` (all spans of the trace), ``name``, ``start``, ``attributes``, ``service``,
+        ``resource`` (its attributes), ``status`` (OTLP's code), ``status_message``.
+        """
         ...
 
     async def services(self) -> Rows:

@@ -134,7 +134,7 @@ class RunningReceiver:
             conservation={state: _by_noun(values) for state, values in snapshot.conservation.items()},
             server={
                 "uptime_s": round(time.monotonic() - self._started, 3),
-                "memory_rss_bytes": resident_bytes(),
+                "memory_rss_bytes": await asyncio.to_thread(resident_bytes),
                 "waiting_bytes": budget.used_bytes,
                 "problems": self.problems(),
             },

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from receiver.config import Settings
-from receiver.errors import EmbeddingUnavailableError, RetryableError
+from receiver.errors import RetryableError
 from receiver.ingester.batch import BatchReport, converted
 from receiver.ingester.hot_store import HotStore
 from receiver.ingester.place import MEMORY
@@ -242,11 +242,10 @@ class OtelIngester:
         if not self._unembedded or not self._wait_s:
             return
         self._unembedded = False
+        access = self._store.access
         try:
             async with asyncio.timeout(self._wait_s):
-                await self._store.access.flush(embeddings=True)
-        except (TimeoutError, EmbeddingUnavailableError):
-            return  # what has no vector yet is found by the next search, or by words
-        except RetryableError:
-            self._unembedded = True
-            raise
+                if (await access.ask("stats"))["embedding"]["available"]:
+                    await access.flush(embeddings=True)
+        except (TimeoutError, RetryableError):
+            return  # what has no vector yet is found by words, or by the next search

@@ -335,6 +335,10 @@ class QueryService:
             investigation_of, figures, question, prepare=self._prepare, limit=limit
         )
 
+    async def trace_spans(self, trace_ids: Sequence[UUID], *, limit: int = 200) -> Rows:
+        """Return what spans of some traces say in short, earliest first, at most ``limit`` of each trace."""
+        return await self._reader.trace_spans(trace_ids, limit=limit)
+
     async def list_services(self) -> Rows:
         """Return each service with exact counts of its records and when it was first and last heard of."""
         return await self._reader.services()

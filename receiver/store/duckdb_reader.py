@@ -84,6 +84,12 @@ class DuckDbReader:
             lambda cursor: read_traces.records_of_trace(cursor, trace_id, limit=limit)
         )
 
+    async def trace_spans(self, trace_ids: Sequence[UUID], *, limit: int) -> Rows:
+        """Return what spans of some traces say in short."""
+        return await self._pool.run(
+            lambda cursor: read_traces.spans_of_traces(cursor, trace_ids, limit=limit)
+        )
+
     async def services(self) -> Rows:
         """Return each service with its counts."""
         return await self._pool.run(read_counts.list_services)

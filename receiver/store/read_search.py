@@ -15,6 +15,8 @@ from receiver.store.read_filters import TIME, Conditions, conditions
 from receiver.store.read_records import TABLES, fetch_logs, fetch_spans
 
 _SEARCHED = (Signal.TRACES, Signal.LOGS)
+_HITS_PER_RESULT = 10
+"""Hits among which the best results are looked for first; a trace may have many."""
 _OWN_TEXT = {Signal.TRACES: "r.name", Signal.LOGS: "r.body"}
 
 
@@ -73,16 +75,19 @@ def _score(into: Conditions, column: str, words: Sequence[str]) -> None:
 def _best(
     cursor: duckdb.DuckDBPyConnection, found: str, hits: list[str], values: list[Any], limit: int
 ) -> Rows:
-    # A record without a trace stands with the others of its text: the same line, repeated, is one result.
-    chosen = cursor.execute(
-        f"WITH {found}, hits AS ({' UNION ALL '.join(hits)})"
-        " SELECT arg_max({'signal': signal, 'record': record}, {'similarity': similarity, 'time': time}) AS best,"
-        " max({'similarity': similarity, 'time': time}) AS score, count(*) AS matches FROM hits"
-        " GROUP BY trace_id, CASE WHEN trace_id IS NULL THEN text_id END,"
-        " CASE WHEN trace_id IS NULL AND text_id IS NULL THEN record END"
-        " ORDER BY score DESC LIMIT ?",
-        [*values, limit],
-    ).fetchall()
+    with_hits = f"WITH {found}, hits AS ({' UNION ALL '.join(hits)})"
+    chosen = _first_groups(cursor, with_hits, values, limit)
+    if chosen is None:
+        # A record without a trace stands with the others of its text: the same line, repeated, is one result.
+        chosen = cursor.execute(
+            f"{with_hits} SELECT arg_max({{'signal': signal, 'record': record}},"
+            " {'similarity': similarity, 'time': time}) AS best,"
+            " max({'similarity': similarity, 'time': time}) AS score, count(*) AS matches FROM hits"
+            " GROUP BY trace_id, CASE WHEN trace_id IS NULL THEN text_id END,"
+            " CASE WHEN trace_id IS NULL AND text_id IS NULL THEN record END"
+            " ORDER BY score DESC LIMIT ?",
+            [*values, limit],
+        ).fetchall()
     by_place: dict[tuple[str, int], dict[str, Any]] = {}
     for signal, fetch in ((Signal.TRACES, fetch_spans), (Signal.LOGS, fetch_logs)):
         records = [best["record"] for best, _, _ in chosen if best["signal"] == signal.value]
@@ -100,3 +105,40 @@ def _best(
         }
         for best, score, matches in chosen
     ]
+
+
+def _first_groups(
+    cursor: duckdb.DuckDBPyConnection, with_hits: str, values: list[Any], limit: int
+) -> list[tuple[dict[str, Any], dict[str, Any], int]] | None:
+    """Return the best record of each trace where the best hits alone tell, or None where all are to be grouped.
+
+    Grouping tens of thousands of hits costs several times what finding the best of them does.
+    """
+    look = limit * _HITS_PER_RESULT
+    best = cursor.execute(
+        f"{with_hits} SELECT signal, record, trace_id, text_id, similarity, time FROM hits"
+        " ORDER BY similarity DESC, time DESC LIMIT ?",
+        [*values, look],
+    ).fetchall()
+    groups: dict[Any, tuple[dict[str, Any], dict[str, Any], int]] = {}
+    for signal, record, trace_id, text_id, similarity, time in best:
+        key = (trace_id, None) if trace_id else (None, text_id or (signal, record))
+        known = groups.get(key)
+        groups[key] = (
+            (known[0], known[1], known[2] + 1)
+            if known
+            else ({"signal": signal, "record": record}, {"similarity": similarity, "time": time}, 1)
+        )
+    if len(best) < look:
+        return list(groups.values())[:limit]
+    if len(groups) < limit or any(trace_id is None for _, _, trace_id, *_ in best):
+        return None
+    traces = [trace_id for trace_id, _ in list(groups)[:limit]]
+    matches = dict(
+        cursor.execute(
+            f"{with_hits} SELECT trace_id, count(*) FROM hits"
+            " WHERE trace_id IN (SELECT unnest(?::UUID[])) GROUP BY trace_id",
+            [*values, traces],
+        ).fetchall()
+    )
+    return [(*groups[trace_id, None][:2], matches[trace_id]) for trace_id in traces]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from receiver.budget import ByteBudget
 from receiver.ports import ExportRequest, Outcome
@@ -33,7 +34,9 @@ class IntakeDouble:
         """Return how much of the budget is reserved."""
         return self._budget.statistics().used_bytes
 
-    async def accept(self, request: ExportRequest, *, wait_s: float) -> Outcome:
+    async def accept(
+        self, request: ExportRequest, *, wait_s: float, import_keys: Sequence[bytes] = ()
+    ) -> Outcome:
         """Keep the request, wait while blocked, then raise ``error`` or return ``outcome``."""
         async with self._changed:
             self.requests.append(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -162,11 +163,12 @@ def test_long_lists_and_texts_are_cut_and_said_to_be() -> None:
 @pytest.mark.parametrize("shape", ["chain", "star", "pairs"])
 def test_ten_thousand_spans_take_a_moment_and_the_answer_stays_small(shape: str) -> None:
     """Deep, wide and broken traces of 10,000 spans: no recursion, no square of their number."""
-    parents = {
+    shapes: dict[str, Callable[[int], str]] = {
         "chain": lambda number: str(number - 1),
         "star": lambda _: "0",
         "pairs": lambda number: str(number ^ 1),  # circles of two
-    }[shape]
+    }
+    parents = shapes[shape]
     spans = [plain_span("0", None, 1000, 21_000)] + [
         plain_span(str(n), parents(n), 1000 + n // 2, 20_000 - n // 2, f"n{n % 50}", status="error")
         for n in range(1, 10_000)
