@@ -14,8 +14,9 @@ import click
 
 from receiver.cli.options import from_source
 from receiver.cli.source import Source
-from receiver.cli.terminal import console, escaped, escaped_json
+from receiver.cli.terminal import console, escaped, escaped_json, print_note
 from receiver.cli.wording import plural, size
+from receiver.errors import RetryableError
 
 if TYPE_CHECKING:
     from receiver.sources.ingest import FileProgress, Progress
@@ -63,9 +64,14 @@ async def _ingest(
 
     async with reach(source.endpoint, source.data_dir) as access:
         with _bar(wanted=not as_json) as progress:
-            return await ingest_files(
+            report = await ingest_files(
                 files, access, requests=DecodingRequestReader(), system_id=system_id, progress=progress
             )
+        try:
+            await access.flush()  # the next command finds what this one has stored
+        except RetryableError as error:
+            print_note(f"it is on disk, and cannot be asked yet: {error}")
+        return report
 
 
 async def _follow(files: tuple[str, ...], system_id: str | None, source: Source, as_json: bool) -> int:
