@@ -7,9 +7,9 @@ import json
 
 import click
 
-from receiver.client.server import Server
 from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE
 from receiver.cli.terminal import escaped
+from receiver.client.server import Server
 from receiver.errors import QueryError
 
 

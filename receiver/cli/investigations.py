@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from receiver.cli import options
-from receiver.cli.questions import _answer, _given
+from receiver.cli.questions import print_answer, texts_of
 from receiver.cli.source import Source
 
 
@@ -19,7 +19,7 @@ def outline(trace_id: str, limit: int, source: Source, as_json: bool) -> None:
     """Show what matters of a trace: critical path, first failures, slowest spans, repetitions."""
     from receiver.cli.investigation_tables import draw_outline  # noqa: PLC0415 - see receiver.cli.questions
 
-    _answer(source, "outline", _given(trace_id=trace_id, limit=limit), draw_outline, as_json)
+    print_answer(source, "outline", texts_of(trace_id=trace_id, limit=limit), draw_outline, as_json)
 
 
 @click.command()
@@ -31,7 +31,7 @@ def compare(a: str, b: str, limit: int, source: Source, as_json: bool) -> None:
     """Compare trace B with trace A: structure, durations, errors, attributes of their roots."""
     from receiver.cli.investigation_tables import draw_comparison  # noqa: PLC0415 - see receiver.cli.questions
 
-    _answer(source, "compare", _given(a=a, b=b, limit=limit), draw_comparison, as_json)
+    print_answer(source, "compare", texts_of(a=a, b=b, limit=limit), draw_comparison, as_json)
 
 
 @click.command()
@@ -54,7 +54,7 @@ def investigate(source: Source, as_json: bool, **asked: Any) -> None:
     """Find what changed, what failed and where: of SERVICE, or of all, against the time before."""
     from receiver.cli.investigation_tables import draw_investigation  # noqa: PLC0415 - see receiver.cli.questions
 
-    _answer(source, "investigate", _given(**asked), draw_investigation, as_json)
+    print_answer(source, "investigate", texts_of(**asked), draw_investigation, as_json)
 
 
 COMMANDS: tuple[click.Command, ...] = (outline, compare, investigate)

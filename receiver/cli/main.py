@@ -46,7 +46,19 @@ def cli() -> None:
     """
 
 
-for _command in (serve, *COMMANDS, *INVESTIGATIONS, *SESSIONS, tail, ingest, mcp, setup, requeue, check_config, healthcheck):
+for _command in (
+    serve,
+    *COMMANDS,
+    *INVESTIGATIONS,
+    *SESSIONS,
+    tail,
+    ingest,
+    mcp,
+    setup,
+    requeue,
+    check_config,
+    healthcheck,
+):
     cli.add_command(_command)
 
 

@@ -33,7 +33,7 @@ def search(question: tuple[str, ...], source: Source, as_json: bool, **filters: 
     """
     from receiver.cli.tables import draw_search  # noqa: PLC0415 - drawing libraries wait for their command
 
-    _answer(source, "search", _given(q=" ".join(question), **filters), draw_search, as_json)
+    print_answer(source, "search", texts_of(q=" ".join(question), **filters), draw_search, as_json)
 
 
 @click.command()
@@ -48,7 +48,7 @@ def trace(trace_id: str, attributes: bool, limit: int | None, source: Source, as
     def draw(out: Any, answer: Any) -> None:
         draw_trace(out, answer, attributes=attributes)
 
-    _answer(source, "trace", _given(trace_id=trace_id, limit=limit), draw, as_json)
+    print_answer(source, "trace", texts_of(trace_id=trace_id, limit=limit), draw, as_json)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def traces(source: Source, as_json: bool, **filters: Any) -> None:
     """List the traces that have a span that passes the filters, newest first."""
     from receiver.cli.tables import draw_traces  # noqa: PLC0415 - see search
 
-    _answer(source, "traces", _given(**filters), draw_traces, as_json)
+    print_answer(source, "traces", texts_of(**filters), draw_traces, as_json)
 
 
 @click.command()
@@ -70,7 +70,7 @@ def services(source: Source, as_json: bool) -> None:
     """List the services with exact counts of their records."""
     from receiver.cli.tables import draw_services  # noqa: PLC0415 - see search
 
-    _answer(source, "services", {}, draw_services, as_json)
+    print_answer(source, "services", {}, draw_services, as_json)
 
 
 @click.command()
@@ -86,7 +86,7 @@ def logs(source: Source, as_json: bool, **filters: Any) -> None:
     """List log records, newest first."""
     from receiver.cli.tables import draw_logs  # noqa: PLC0415 - see search
 
-    _answer(source, "logs", _given(**filters), draw_logs, as_json)
+    print_answer(source, "logs", texts_of(**filters), draw_logs, as_json)
 
 
 @click.command()
@@ -107,15 +107,15 @@ def metrics(name: str | None, source: Source, as_json: bool, **filters: Any) -> 
 
     only_list = {"text"}
     only_series = {"since", "until", "attribute", "step", "aggregation"}
-    given = _given(**filters)
+    given = texts_of(**filters)
     wrong = sorted(given.keys() & (only_list if name else only_series))
     if wrong:
         where = "does not go with the name of a metric" if name else "needs the name of a metric"
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} {where}")
     if name:
-        _answer(source, "metric", {**given, "name": [name]}, draw_metric, as_json)
+        print_answer(source, "metric", {**given, "name": [name]}, draw_metric, as_json)
     else:
-        _answer(source, "metrics", given, draw_metrics, as_json)
+        print_answer(source, "metrics", given, draw_metrics, as_json)
 
 
 @click.command()
@@ -127,7 +127,7 @@ def sql(query: str, limit: int, source: Source, as_json: bool) -> None:
     from receiver.cli.tables import draw_sql  # noqa: PLC0415 - see search
 
     text = sys.stdin.read() if query == "-" else query
-    _answer(source, "sql", _given(query=text, limit=limit), draw_sql, as_json)
+    print_answer(source, "sql", texts_of(query=text, limit=limit), draw_sql, as_json)
 
 
 @click.command()
@@ -136,13 +136,13 @@ def stats(source: Source, as_json: bool) -> None:
     """Show exact counts, the backlog, the quarantine and the sizes on disk."""
     from receiver.cli.tables import draw_stats  # noqa: PLC0415 - see search
 
-    _answer(source, "stats", {}, draw_stats, as_json)
+    print_answer(source, "stats", {}, draw_stats, as_json)
 
 
 COMMANDS: tuple[click.Command, ...] = (search, trace, traces, services, logs, metrics, sql, stats)
 
 
-def _given(**values: Any) -> dict[str, list[str]]:
+def texts_of(**values: Any) -> dict[str, list[str]]:
     """Return the options that were given as texts of the question's parameters."""
     given: dict[str, list[str]] = {}
     for name, value in values.items():
@@ -154,7 +154,12 @@ def _given(**values: Any) -> dict[str, list[str]]:
     return given
 
 
-def _answer(source: Source, question: str, given: Given, draw: Draw, as_json: bool) -> None:
+def print_answer(source: Source, question: str, given: Given, draw: Draw, as_json: bool) -> None:
+    """Ask, and print the answer: drawn, or as the API's JSON.
+
+    Raises:
+        ReceiverError: Nobody could answer, or the question was refused.
+    """
     body = source.ask(question, given)
     if as_json:
         print_json(body)

@@ -7,10 +7,10 @@ import json
 import click
 
 from receiver.cli.options import from_source
-from receiver.client.server import NoAnswerError
 from receiver.cli.source import Source
 from receiver.cli.terminal import print_note
 from receiver.cli.wording import plural
+from receiver.client.server import NoAnswerError
 from receiver.errors import StartError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from receiver.cli import options
-from receiver.cli.questions import _answer, _given
+from receiver.cli.questions import print_answer, texts_of
 from receiver.cli.source import Source
 
 
@@ -21,7 +21,7 @@ def sessions(source: Source, as_json: bool, **filters: Any) -> None:
     """List the sessions of agents: turns, calls, errors, tokens and cost, the latest first."""
     from receiver.cli.session_tables import draw_sessions  # noqa: PLC0415 - see receiver.cli.questions
 
-    _answer(source, "sessions", _given(**filters), draw_sessions, as_json)
+    print_answer(source, "sessions", texts_of(**filters), draw_sessions, as_json)
 
 
 @click.command()
@@ -36,7 +36,7 @@ def session(session_id: str, limit: int | None, source: Source, as_json: bool) -
     """
     from receiver.cli.session_tables import draw_session  # noqa: PLC0415 - see receiver.cli.questions
 
-    _answer(source, "session", _given(session_id=session_id, limit=limit), draw_session, as_json)
+    print_answer(source, "session", texts_of(session_id=session_id, limit=limit), draw_session, as_json)
 
 
 COMMANDS: tuple[click.Command, ...] = (sessions, session)

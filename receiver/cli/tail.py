@@ -11,9 +11,9 @@ import click
 
 from receiver.cli import wording
 from receiver.cli.options import from_source
-from receiver.client.server import Server
 from receiver.cli.source import Source
 from receiver.cli.terminal import escaped_json, print_note, styled
+from receiver.client.server import Server
 
 _MOST = 500
 """Records of one signal that are shown for one look; a stream that no one can read is counted instead."""

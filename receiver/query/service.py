@@ -147,7 +147,6 @@ class QueryService:
         if filters.signal is Signal.METRICS:
             raise InvalidFilterError("metrics are not searched by meaning", hint="list metrics instead")
         least = self._config.threshold if threshold is None else threshold
-        _, pending = await self._reader.count_texts(self._embedder.model)
         reason_for_text = self._no_vectors_because()
         if reason_for_text is None:
             try:
@@ -155,10 +154,14 @@ class QueryService:
             except (EmbeddingUnavailableError, EmbeddingFailedError) as error:
                 reason_for_text = f"the embedding model is not available ({error.message})"
             else:
-                rows = await self._nearest_records(vector, filters, limit, least)
+                (_, pending), rows = await asyncio.gather(
+                    self._reader.count_texts(self._embedder.model),
+                    self._nearest_records(vector, filters, limit, least),
+                )
                 note = f"{pending} texts have no vector yet and were not searched" if pending else None
                 return SearchAnswer(_explained(rows, question), "meaning", least, pending, note)
         rows = await self._matching_records(question, filters, limit, threshold or 0.0)
+        _, pending = await self._reader.count_texts(self._embedder.model)
         return SearchAnswer(
             _explained(rows, question),
             "text",

@@ -75,7 +75,7 @@ def _score(into: Conditions, column: str, words: Sequence[str]) -> None:
 def _best(
     cursor: duckdb.DuckDBPyConnection, found: str, hits: list[str], values: list[Any], limit: int
 ) -> Rows:
-    with_hits = f"WITH {found}, hits AS ({' UNION ALL '.join(hits)})"
+    with_hits = f"WITH {found}, hits AS MATERIALIZED ({' UNION ALL '.join(hits)})"
     chosen = _first_groups(cursor, with_hits, values, limit)
     if chosen is None:
         # A record without a trace stands with the others of its text: the same line, repeated, is one result.
@@ -116,29 +116,21 @@ def _first_groups(
     """
     look = limit * _HITS_PER_RESULT
     best = cursor.execute(
-        f"{with_hits} SELECT signal, record, trace_id, text_id, similarity, time FROM hits"
-        " ORDER BY similarity DESC, time DESC LIMIT ?",
+        f"{with_hits}, best AS (SELECT * FROM hits ORDER BY similarity DESC, time DESC LIMIT ?)"
+        " SELECT signal, record, trace_id, text_id, similarity, time, matches FROM best LEFT JOIN"
+        " (SELECT trace_id, count(*) AS matches FROM hits"
+        " WHERE trace_id IN (SELECT trace_id FROM best) GROUP BY trace_id) USING (trace_id)"
+        " ORDER BY similarity DESC, time DESC",
         [*values, look],
     ).fetchall()
     groups: dict[Any, tuple[dict[str, Any], dict[str, Any], int]] = {}
-    for signal, record, trace_id, text_id, similarity, time in best:
+    for signal, record, trace_id, text_id, similarity, time, matches in best:
         key = (trace_id, None) if trace_id else (None, text_id or (signal, record))
-        known = groups.get(key)
-        groups[key] = (
-            (known[0], known[1], known[2] + 1)
-            if known
-            else ({"signal": signal, "record": record}, {"similarity": similarity, "time": time}, 1)
-        )
-    if len(best) < look:
-        return list(groups.values())[:limit]
-    if len(groups) < limit or any(trace_id is None for _, _, trace_id, *_ in best):
+        if key not in groups:
+            place, score = {"signal": signal, "record": record}, {"similarity": similarity, "time": time}
+            groups[key] = place, score, matches or 0
+        if not trace_id:
+            groups[key] = (*groups[key][:2], groups[key][2] + 1)
+    if len(best) == look and (len(groups) < limit or any(trace_id is None for trace_id, _ in groups)):
         return None
-    traces = [trace_id for trace_id, _ in list(groups)[:limit]]
-    matches = dict(
-        cursor.execute(
-            f"{with_hits} SELECT trace_id, count(*) FROM hits"
-            " WHERE trace_id IN (SELECT unnest(?::UUID[])) GROUP BY trace_id",
-            [*values, traces],
-        ).fetchall()
-    )
-    return [(*groups[trace_id, None][:2], matches[trace_id]) for trace_id in traces]
+    return list(groups.values())[:limit]

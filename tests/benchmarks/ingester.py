@@ -20,10 +20,21 @@ from typing import Any
 from receiver import OtelIngester
 from receiver.config import Settings
 
-OPERATIONS = ("GET /cart", "POST /orders", "claude.api.call", "query users", "embed document", "render page")
-SUBJECTS = ("payment", "refund", "invoice", "login", "search", "upload", "report", "delivery", "stock", "price")
+OPERATIONS = (
+    "GET /cart", "POST /orders", "claude.api.call", "query users", "embed document", "render page",
+    "publish event", "read cache", "write file", "validate input", "send mail", "run tool",
+)  # fmt: skip
+SUBJECTS = (
+    "payment", "refund", "invoice", "login", "search", "upload", "report", "delivery", "stock", "price",
+    "review", "coupon", "session", "profile", "photo", "message", "contract", "ticket", "survey", "backup",
+)  # fmt: skip
 MODELS = ("claude-3-5-sonnet", "claude-3-haiku", "qwen2.5-coder", "qwen-max")
-QUESTIONS = ("why did the payment fail", "slow database query", "model calls about refunds", "user cannot log in")
+QUESTIONS = (
+    "why did the payment fail",
+    "slow database query",
+    "model calls about refunds",
+    "user cannot log in",
+)
 _START_S = 1_767_000_000
 
 
@@ -76,6 +87,8 @@ async def searched(folder: Path, rounds: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {"new question": [], "warm question": []}
     async with OtelIngester(hot_store_path=folder, settings=Settings()) as ingester:
         await ingester.flush(embeddings=True)
+        embedding = (await ingester.hot_store.access.ask("stats"))["embedding"]
+        print(f"{embedding['embedded']} distinct texts are embedded")
         await ingester.search_traces("warm up", limit=10)
         for number in range(rounds):
             question = f"{QUESTIONS[number % len(QUESTIONS)]} number {number}"
