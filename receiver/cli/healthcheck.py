@@ -7,22 +7,14 @@ import json
 
 import click
 
-from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE
+from receiver.cli.options import query_listener
 from receiver.cli.terminal import escaped
 from receiver.client.server import Server
 from receiver.errors import QueryError
 
 
 @click.command()
-@click.option(
-    "--endpoint",
-    metavar="URL",
-    envvar=ENDPOINT_VARIABLE,
-    show_envvar=True,
-    default=DEFAULT_ENDPOINT,
-    show_default=True,
-    help="The receiver's query listener.",
-)
+@query_listener
 @click.option("--live", is_flag=True, help="Ask only whether the process lives (/healthz).")
 def healthcheck(endpoint: str, live: bool) -> int:
     """Exit with 0 if the receiver is ready, with 1 and the reasons if it is not."""

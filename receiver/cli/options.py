@@ -34,6 +34,18 @@ def from_source(command: Command) -> Command:
     return wrapped
 
 
+query_listener = click.option(
+    "--endpoint",
+    metavar="URL",
+    envvar=ENDPOINT_VARIABLE,
+    show_envvar=True,
+    default=DEFAULT_ENDPOINT,
+    show_default=True,
+    help="The receiver's query listener.",
+)
+"""For commands that ask a running receiver and nothing else."""
+
+
 def limit(default: int) -> Callable[[Command], Command]:
     """Return the option for the most results."""
     return click.option("--limit", "-n", type=int, default=default, show_default=True, help="Most results.")

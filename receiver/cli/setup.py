@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE
+from receiver.cli.options import query_listener
 from receiver.cli.terminal import escaped, print_error, print_note
 from receiver.cli.wording import plural
 from receiver.errors import ReceiverError
@@ -44,15 +44,7 @@ TARGETS = ("claude", "qwen", "gemini", "codex", "copilot", "python", "node", "co
 @click.option(
     "--http-endpoint", default="localhost:4318", show_default=True, metavar="ENDPOINT", help="OTLP/HTTP."
 )
-@click.option(
-    "--endpoint",
-    metavar="URL",
-    envvar=ENDPOINT_VARIABLE,
-    show_envvar=True,
-    default=DEFAULT_ENDPOINT,
-    show_default=True,
-    help="The receiver's query listener.",
-)
+@query_listener
 @click.option(
     "--transport",
     type=click.Choice(["stdio", "http"]),

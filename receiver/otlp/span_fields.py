@@ -105,6 +105,20 @@ class SpanFields:
         return sized(b"\x12", content)
 
 
+def text_attribute(key: bytes, text: str) -> bytes:
+    """Return a span's attribute whose value is a text.
+
+    Args:
+        key: The field with its key, written already.
+        text: Its value.
+    """
+    value = utf8(text)
+    size, rest = len(value), len(key)
+    if size + rest > 120:  # the lengths need more than a byte
+        return sized(SPAN_ATTRIBUTE, key + sized(b"\x12", sized(b"\x0a", value)))
+    return b"%c%c%b\x12%c\x0a%c%b" % (0x4A, rest + size + 4, key, size + 2, size, value)
+
+
 def events(drafts: Sequence[EventDraft]) -> bytes:
     """Return the events as fields of a span."""
     return b"".join(

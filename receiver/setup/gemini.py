@@ -12,36 +12,18 @@ Source: https://github.com/google-gemini/gemini-cli, docs/tools/mcp-server.md
 
 from __future__ import annotations
 
-from receiver.setup.entry import Entry, Obstacle
+from functools import partial
+
+from receiver.setup.entry import Obstacle
+from receiver.setup.gemini_family import mcp_entries, telemetry_entries
 from receiver.setup.json_file import JsonFile
-from receiver.setup.mcp_server import server_entry
-from receiver.setup.options import Options, OtlpProtocol
 from receiver.setup.target import FileTarget
-
-
-def _telemetry(options: Options) -> list[Entry]:
-    protocol = "http" if options.protocol is OtlpProtocol.HTTP else "grpc"
-    entries = [
-        Entry(("telemetry", "enabled"), True),
-        Entry(("telemetry", "target"), "local"),
-        Entry(("telemetry", "otlpEndpoint"), options.otlp_url),
-        Entry(("telemetry", "otlpProtocol"), protocol),
-        Entry(("telemetry", "logPrompts"), bool(options.content), only_if_absent=options.content is None),
-    ]
-    if options.content is not None:
-        entries.append(Entry(("telemetry", "traces"), options.content))
-    return entries
-
-
-def _mcp(options: Options) -> list[Entry]:
-    return [server_entry(options, "mcpServers", typed=False, url_key="httpUrl")]
-
 
 TELEMETRY = FileTarget(
     name="gemini",
     title="Gemini CLI",
     document=JsonFile(),
-    entries=_telemetry,
+    entries=partial(telemetry_entries, content_key="traces"),
     user_file=lambda places: places.home / ".gemini" / "settings.json",
     project_file=lambda places: places.project / ".gemini" / "settings.json",
     against=(Obstacle(("telemetry", "outfile"), "it sends everything to that file instead"),),
@@ -58,7 +40,7 @@ MCP = FileTarget(
     name="gemini",
     title="Gemini CLI (MCP)",
     document=JsonFile(),
-    entries=_mcp,
+    entries=mcp_entries,
     user_file=TELEMETRY.user_file,
     project_file=TELEMETRY.project_file,
     said=lambda _: ("`gemini mcp list` shows whether it is connected",),

@@ -10,38 +10,21 @@ Source: https://qwenlm.github.io/qwen-code-docs/en/users/features/mcp/
 
 from __future__ import annotations
 
-from receiver.setup.entry import Entry, Obstacle
+from functools import partial
+
+from receiver.setup.entry import Obstacle
+from receiver.setup.gemini_family import mcp_entries, telemetry_entries
 from receiver.setup.json_file import JsonFile
-from receiver.setup.mcp_server import server_entry
-from receiver.setup.options import Options, OtlpProtocol
 from receiver.setup.target import FileTarget
 
 _OF_ONE_SIGNAL = ("otlpTracesEndpoint", "otlpLogsEndpoint", "otlpMetricsEndpoint")
-
-
-def _telemetry(options: Options) -> list[Entry]:
-    protocol = "http" if options.protocol is OtlpProtocol.HTTP else "grpc"
-    entries = [
-        Entry(("telemetry", "enabled"), True),
-        Entry(("telemetry", "target"), "local"),
-        Entry(("telemetry", "otlpEndpoint"), options.otlp_url),
-        Entry(("telemetry", "otlpProtocol"), protocol),
-        Entry(("telemetry", "logPrompts"), bool(options.content), only_if_absent=options.content is None),
-    ]
-    if options.content is not None:
-        entries.append(Entry(("telemetry", "includeSensitiveSpanAttributes"), options.content))
-    return entries
-
-
-def _mcp(options: Options) -> list[Entry]:
-    return [server_entry(options, "mcpServers", typed=False, url_key="httpUrl")]
 
 
 TELEMETRY = FileTarget(
     name="qwen",
     title="Qwen Code",
     document=JsonFile(),
-    entries=_telemetry,
+    entries=partial(telemetry_entries, content_key="includeSensitiveSpanAttributes"),
     user_file=lambda places: places.home / ".qwen" / "settings.json",
     project_file=lambda places: places.project / ".qwen" / "settings.json",
     against=(
@@ -61,7 +44,7 @@ MCP = FileTarget(
     name="qwen",
     title="Qwen Code (MCP)",
     document=JsonFile(),
-    entries=_mcp,
+    entries=mcp_entries,
     user_file=TELEMETRY.user_file,
     project_file=TELEMETRY.project_file,
     said=lambda _: ("`qwen mcp list` shows whether it is connected",),

@@ -15,8 +15,8 @@ import xxhash
 
 from receiver.errors import InvalidTraceError, PermanentError
 from receiver.otlp.encode import encode_request, encode_scope
-from receiver.otlp.span_fields import SpanFields
-from receiver.otlp.wire import RESOURCE_ATTRIBUTE, SPAN_ATTRIBUTE, attribute, attributes
+from receiver.otlp.span_fields import SpanFields, text_attribute
+from receiver.otlp.wire import RESOURCE_ATTRIBUTE, attributes, sized, utf8
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
 from receiver.sources.source import unit_key
@@ -39,6 +39,7 @@ ReadOtlp = Callable[[bytes], bytes]
 """Turns an OTLP/JSON request into protobuf; raises a PermanentError for what is none."""
 
 _HOUR_NS = 3_600_000_000_000
+_TRACE_ID_KEY = sized(b"\x0a", utf8(TRACE_ID))
 _BASIC = frozenset({"trace_id", "spans"})
 _REMEMBERED = 10_000
 
@@ -73,7 +74,7 @@ class TraceDicts:
         """
         now = time.time_ns() if now_ns is None else now_ns
         try:
-            if isinstance(trace, Mapping):
+            if trace.__class__ is dict or isinstance(trace, Mapping):
                 if "resourceSpans" in trace or "resource_spans" in trace:
                     return [self._of_otlp(trace)]
                 return [self._of_dict(trace, now)]
@@ -98,7 +99,7 @@ class TraceDicts:
         if not spans:
             raise InvalidTraceError("spans: the list is empty, so there is nothing to store")
         trace_id, original = at("trace_id", trace_id_bytes, given)
-        marks = b"" if original is None else attribute(SPAN_ATTRIBUTE, TRACE_ID, original)
+        marks = b"" if original is None else text_attribute(_TRACE_ID_KEY, original)
         if trace.get("attributes"):
             spans = _with_attributes(spans, at("attributes", attributes_of, trace["attributes"]))
         read = self._all(spans, trace_id, marks, now_ns)
@@ -122,7 +123,7 @@ class TraceDicts:
 
     def _read(self, number: int, span: Any) -> DictSpan:
         try:
-            if isinstance(span, Mapping):
+            if span.__class__ is dict or isinstance(span, Mapping):
                 return self._spans.read(number, span)
             if is_sdk_span(span):
                 return _in_a_dict(SdkSpan.of(span, self._fields, self._spans.now_ns))

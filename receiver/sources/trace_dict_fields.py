@@ -148,6 +148,11 @@ def status(value: Any) -> tuple[int, str]:
     raise InvalidTraceError(f"{shown(value)} is not a status", hint="write ok, error or unset")
 
 
+def is_http_status(key: str) -> bool:
+    """Return True for the keys of attributes that hold an HTTP status code."""
+    return key in _HTTP_STATUS
+
+
 def may_mark_errors(key: str) -> bool:
     """Return True for the keys of attributes that :func:`status_in` looks at."""
     return key == "error" or key in _HTTP_STATUS or key.startswith(_ERRORS)

@@ -23,6 +23,7 @@ from receiver.sources.trace_dict_fields import (
     events,
     first_of,
     has_id,
+    is_http_status,
     kind,
     links,
     may_mark_errors,
@@ -79,8 +80,8 @@ class DictSpans:
         self._fields = fields
         self._moments = Moments()
         self._seen: set[str] = set()
-        """Keys of attributes that were met, and in the next which of them may mark errors."""
-        self._loud: dict[str, None] = {}
+        """Keys of attributes that were met; in the next those that may mark errors, True for HTTP status codes."""
+        self._loud: dict[str, bool] = {}
         self._trace_id = b""
         self._marks = b""
         self.now_ns = 0
@@ -209,10 +210,11 @@ class DictSpans:
                     self._loud.clear()
                 self._seen.add(key)
                 if may_mark_errors(str(key)):
-                    self._loud[key] = None
+                    self._loud[key] = is_http_status(key)
             return status_in(pairs, filter(may_mark_errors, map(str, pairs)))
-        for key in self._loud:
-            if key in pairs:
+        for key, is_code in self._loud.items():
+            value = pairs.get(key)
+            if value is not None and not (is_code and value.__class__ is int and value < 500):
                 return status_in(pairs, [each for each in self._loud if each in pairs])
         return None
 

@@ -48,6 +48,7 @@ _PASSES = 4
 _SLICE_REQUESTS = 256
 _SLICE_BYTES = 8 << 20
 _SLICE_KEYS = 4096
+_STATEMENT_KEYS = 2048
 _LAST = (1 << 63) - 1
 
 # What the accounts count; cast, because damaged bytes may have become another type.
@@ -147,10 +148,7 @@ class SqliteSpool:
                     "INSERT INTO payloads VALUES (?, ?)",
                     [(sequence, e.payload) for sequence, e in zip(sequences, entries, strict=True)],
                 )
-                writer.executemany(
-                    "INSERT OR IGNORE INTO imports VALUES (?)",
-                    [(key,) for e in entries for key in e.import_keys],
-                )
+                _remember_imports(writer, [key for e in entries for key in e.import_keys])
                 writer.executemany(
                     "UPDATE totals SET accepted = accepted + ?, duplicates = duplicates + ? WHERE signal = ?",
                     [(count, repeated[signal], signal) for signal, count in accepted.items() if count],
@@ -385,6 +383,13 @@ class SqliteSpool:
                 lost,
                 copy.name,
             )
+
+
+def _remember_imports(writer: sqlite3.Connection, keys: list[bytes]) -> None:
+    """Insert the keys, many in a statement: Python lets go of its lock at each, and waits to get it back."""
+    for start in range(0, len(keys), _STATEMENT_KEYS):
+        page = keys[start : start + _STATEMENT_KEYS]
+        writer.execute(f"INSERT OR IGNORE INTO imports VALUES {', '.join(['(?)'] * len(page))}", page)
 
 
 def _storable(text: str) -> str:

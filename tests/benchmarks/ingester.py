@@ -108,10 +108,10 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=100)
     arguments = parser.parse_args()
     traces = trace_dicts(arguments.traces)
-    rates = []
     with tempfile.TemporaryDirectory() as folder:
-        for run in range(arguments.runs):
-            rates.append(asyncio.run(ingested(traces, Path(folder) / str(run))))
+        rates = [
+            asyncio.run(ingested(traces, Path(folder) / str(run))) for run in range(max(arguments.runs, 1))
+        ]
         spread = f"{min(rates):.0f}-{max(rates):.0f}"
         print(f"{arguments.traces} traces: {statistics.median(rates):.0f} traces/s ({spread})")
         if arguments.searches:
