@@ -50,6 +50,10 @@ class EmbeddingUnavailableError(RetryableError):
     """No vector can be made now: the extra ``embed`` is missing, or its worker is down."""
 
 
+class EmbeddingOffError(EmbeddingUnavailableError):
+    """This process has no model and looks for none before its next start: 501, asking again changes nothing."""
+
+
 class EmbeddingFailedError(EmbeddingUnavailableError):
     """These very texts failed on a worker that works, or brought two down: try them one by one."""
 

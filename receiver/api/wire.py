@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from receiver.errors import (
+    EmbeddingOffError,
     InvalidFilterError,
     NotFoundError,
     PayloadTooLargeError,
@@ -62,6 +63,8 @@ def error_reply(
 
 def reply_to_error(error: ReceiverError) -> Reply:
     """Return the answer for an error that was raised on purpose."""
+    if isinstance(error, EmbeddingOffError):
+        return error_reply(501, error.message, error.hint)
     if isinstance(error, RetryableError):
         after = str(max(1, round(error.retry_after_s or 1)))
         return error_reply(503, error.message, error.hint, (("retry-after", after),))

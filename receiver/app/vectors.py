@@ -15,7 +15,7 @@ from receiver.config import EmbedConfig
 from receiver.embed.backlog import EmbeddingBacklog
 from receiver.embed.index import VectorIndex
 from receiver.embed.pool import EmbedderPool
-from receiver.errors import EmbeddingUnavailableError
+from receiver.errors import EmbeddingOffError, EmbeddingUnavailableError
 from receiver.loader.loader import Loader
 from receiver.ports import TextVectors
 from receiver.questions import StoreReader
@@ -92,13 +92,15 @@ class Vectors:
         """Return when every text that is stored now has its vectors.
 
         Raises:
-            EmbeddingUnavailableError: There is no model, or it cannot be done now.
+            EmbeddingOffError: There is no model.
+            EmbeddingUnavailableError: It cannot be done now.
         """
         await self._ready.wait()  # a store that opens is followed by its vectors at once
+        if self.embedder.missing:
+            raise EmbeddingOffError(self.embedder.missing)
         if self._backlog is None:
             raise EmbeddingUnavailableError(
-                self.embedder.unavailable_reason or "the store is not open yet",
-                hint="install the extra: pip install 'otlp-receiver[embed]'",
+                self.embedder.unavailable_reason or "the store is not open yet", hint="see /readyz"
             )
         if not self._backlog.started:
             self._backlog.start()

@@ -39,8 +39,8 @@ _log = logging.getLogger(__name__)
 def mcp(endpoint: str | None, data_dir: str | None, log_level: str | None) -> None:
     """Serve the tools for AI agents over MCP on standard input and output.
 
-    An agent starts this command; `claude mcp add otlp -- otlp-receiver mcp` tells Claude Code to. It ends when its
-    standard input is closed. The receiver is looked for at the first question, and again when it was gone.
+    An agent starts this command; `claude mcp add otlp-receiver -- otlp-receiver mcp` tells Claude Code to.
+    It ends when its standard input is closed. The receiver is looked for at the first question, and again when it was gone.
     """
     from receiver.settings import load_settings  # noqa: PLC0415 - only this command waits for these
     from receiver.telemetry.logging import configure_logging  # noqa: PLC0415
@@ -71,6 +71,7 @@ class ReachedAccess:
         self._reaching = asyncio.Lock()
         self._calls = 0
         self._idle: asyncio.Task[None] | None = None
+        self._letting_go: asyncio.Task[None] | None = None
 
     async def ask(self, question: str, given: Given | None = None) -> dict[str, Any]:
         """Return the answer to a question."""
@@ -101,10 +102,11 @@ class ReachedAccess:
             self._idle.cancel()
         self._calls += 1
         try:
+            access = await self._reached()
             try:
-                return await call(await self._reached())
+                return await call(access)
             except NoAnswerError:
-                await self._let_go()
+                await self._let_go(access)
                 return await call(await self._reached())
         finally:
             self._calls -= 1
@@ -119,17 +121,24 @@ class ReachedAccess:
                 self._access = await self._held.enter_async_context(reach(self._endpoint, self._data_dir))
             return self._access
 
-    async def _let_go(self) -> None:
+    async def _let_go(self, gone: Access | None = None) -> None:
+        """Let go of the receiver; of ``gone`` only, as another call may have reached the next one meanwhile."""
         async with self._reaching:
-            self._access = None
-            await self._held.aclose()
+            if gone is None or gone is self._access:
+                self._access = None
+                await self._held.aclose()
 
     async def _let_go_when_idle(self) -> None:
         await asyncio.sleep(self._idle_s)
+        # A call that comes now cancels this task; it must wait until the directory is closed, and not open it too.
+        self._letting_go = asyncio.create_task(self._let_go_unless_asked(), name="letting go")
+        await asyncio.shield(self._letting_go)
+
+    async def _let_go_unless_asked(self) -> None:
         async with self._reaching:
-            if not self._calls and self._access is not None:
+            if not self._calls:
                 self._access = None
-                await asyncio.shield(self._held.aclose())
+                await self._held.aclose()
 
 
 async def _serve(settings: Settings, endpoint: str | None, data_dir: str | None) -> NoReturn:
@@ -153,9 +162,17 @@ async def _serve(settings: Settings, endpoint: str | None, data_dir: str | None)
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await access.close()
-    failed = serving.done() and not serving.cancelled() and serving.exception() is not None
+    error = serving.exception() if serving.done() and not serving.cancelled() else None
+    failed = error is not None and not _client_went(error)
     if failed:
-        _log.error("MCP ended: %r", serving.exception())
+        _log.error("MCP ended: %r", error)
     # A thread that reads standard input cannot be woken, and one that waits for vectors may take minutes.
     sys.stderr.flush()
     os._exit(int(failed))
+
+
+def _client_went(error: BaseException) -> bool:
+    """Return True if all that went wrong is that nobody reads the answers any more: an end like any other."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_client_went(each) for each in error.exceptions)
+    return isinstance(error, BrokenPipeError)

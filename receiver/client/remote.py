@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from receiver.access import Given
 from receiver.client.server import NoAnswerError, Server
-from receiver.errors import RetryableError
+from receiver.errors import EmbeddingOffError, RetryableError
 from receiver.ports import ImportOutcome, ImportUnit, Outcome
 from receiver.signals import Signal
 
@@ -93,8 +93,8 @@ def _patiently(call: Callable[[], T]) -> T:
     while True:
         try:
             return call()
-        except NoAnswerError:
-            raise
+        except (NoAnswerError, EmbeddingOffError):
+            raise  # neither changes by itself
         except RetryableError:
             if time.monotonic() + pause_s > deadline:
                 raise

@@ -10,7 +10,14 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from receiver.access import Given
-from receiver.errors import NotFoundError, QueryError, ReceiverError, RetryableError, StoreUnavailableError
+from receiver.errors import (
+    EmbeddingOffError,
+    NotFoundError,
+    QueryError,
+    ReceiverError,
+    RetryableError,
+    StoreUnavailableError,
+)
 
 _PREFIX = "/api/v1"
 _CONNECT_S = 5.0
@@ -137,6 +144,8 @@ class Server:
                 hint="--endpoint takes the address of its query listener, port 8888 unless configured",
             )
         hint = None if hint is None else str(hint)
+        if status == http.client.NOT_IMPLEMENTED:
+            return EmbeddingOffError(message, hint=hint)
         if status == http.client.SERVICE_UNAVAILABLE:
             return RetryableError(message, hint=hint)
         kind = NotFoundError if status == http.client.NOT_FOUND else QueryError

@@ -97,6 +97,11 @@ class EmbedderPool:
         return refusals[0] if refusals and all(refusals) else None
 
     @property
+    def missing(self) -> str | None:
+        """Return why there is no model before the next start; None where there is one."""
+        return self._missing
+
+    @property
     def worker_pids(self) -> list[int]:
         """Return the ids of the processes that run."""
         return [pid for worker in self._workers if (pid := worker.pid) is not None]

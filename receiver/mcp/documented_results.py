@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from receiver.mcp.system_ids import ORIGINAL_ID, TraceFacts
@@ -51,7 +52,7 @@ def search_result(row: dict[str, Any], facts: TraceFacts | None, system_id: str 
 
 def trace_result(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, Any]:
     """Return what ``get_otel_trace`` says of a trace; attributes of later spans stand before those of earlier ones."""
-    spans = sorted(_flat(trace["roots"]), key=lambda each: int(each["time_unix_nano"]))
+    spans = sorted(every_span(trace["roots"]), key=_place)
     merged: dict[str, Any] = {}
     for span in spans:
         merged.update(span["attributes"])
@@ -77,11 +78,16 @@ def trace_result(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, A
     }
 
 
-def _flat(roots: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def every_span(roots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield every span of a tree; iterative, as a tree may be deep."""
     waiting = list(roots)
     while waiting:
         span = waiting.pop()
-        found.append(span)
+        yield span
         waiting += span.get("children", ())
-    return found
+
+
+def _place(span: dict[str, Any]) -> tuple[int, bool, float, str]:
+    """Return what sorts spans by time, parents first where they start together; ``BY_START`` is the same in SQL."""
+    is_child = span["parent_span_id"] is not None
+    return int(span["time_unix_nano"]), is_child, -(span["duration_ms"] or 0), span["span_id"]

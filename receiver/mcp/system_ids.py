@@ -23,6 +23,12 @@ SYSTEM = (
 )
 """SQL for the system of a resource ``r``."""
 
+BY_START = (
+    "s.start_time_unix_nano, s.parent_span_id IS NOT NULL,"
+    " greatest(s.start_time_unix_nano, s.end_time_unix_nano) DESC, s.span_id"
+)
+"""SQL for the order of spans ``s``: by time, and parents first where they start together."""
+
 _NAMES_SHOWN = 100
 _MOST_SERVICES = 10
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
@@ -38,7 +44,7 @@ class TraceFacts:
     conversation_id: str
     """The trace id as it was given."""
     content: str
-    """Names of its spans, earliest first."""
+    """Names of its spans, earliest first, a hundred at most; what is left out is said."""
     timestamp: str | None
     span_count: int
 
@@ -52,7 +58,7 @@ async def facts_of(answers: Answers, trace_ids: Sequence[str]) -> dict[str, Trac
     found = await answers.ask(
         "sql",
         query="SELECT replace(trace_id::VARCHAR, '-', ''), count(*), min(start_time_unix_nano)::VARCHAR,"
-        f" list(name ORDER BY start_time_unix_nano, span_id)[1:{_NAMES_SHOWN}],"
+        f" list(name ORDER BY {BY_START})[1:{_NAMES_SHOWN}],"
         f" arg_min({SYSTEM}, start_time_unix_nano), list(DISTINCT {SYSTEM}),"
         f" max(json_extract_string(s.attributes, '$.\"{ORIGINAL_ID}\"'))"
         f" FROM spans AS s JOIN resources AS r USING (resource_id) WHERE trace_id IN ({ids}) GROUP BY 1",
@@ -63,12 +69,20 @@ async def facts_of(answers: Answers, trace_ids: Sequence[str]) -> dict[str, Trac
             system_id=system,
             systems=tuple(systems),
             conversation_id=original or trace_id,
-            content=" | ".join(name for name in names if name) or "Empty trace",
+            content=_content(names, count),
             timestamp=rfc3339(int(start)),
             span_count=count,
         )
         for trace_id, count, start, names, system, systems, original in found["rows"]
     }
+
+
+def _content(names: Sequence[str], count: int) -> str:
+    """Return the names of spans as one text; of how many more there are, the number."""
+    shown = [name for name in names if name]
+    if count > len(names):
+        shown.append(f"… and {count - len(names)} more spans")
+    return " | ".join(shown) or "Empty trace"
 
 
 async def services_of(answers: Answers, system_id: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastmcp import FastMCP
@@ -12,6 +12,7 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from receiver.mcp.answers import Answers, hex_of, refusal, schema
+from receiver.mcp.documented_results import every_span
 from receiver.mcp.parameters import (
     Attributes,
     Limit,
@@ -199,7 +200,7 @@ def older(shown: Any, found: Mapping[str, Any], of: str, limit: int) -> Mapping[
 
 def _span_of(trace: Mapping[str, Any], span_id: str) -> dict[str, Any] | None:
     """Return a span of a trace without its children, with its log records and its resource and scope."""
-    for span in _spans(trace["roots"]):
+    for span in every_span(trace["roots"]):
         if span["span_id"] == span_id:
             shown = {name: value for name, value in span.items() if name not in {"children", "logs"}}
             shown["children"] = [child["span_id"] for child in span.get("children", ())]
@@ -210,12 +211,3 @@ def _span_of(trace: Mapping[str, Any], span_id: str) -> dict[str, Any] | None:
                 "scope": trace["scopes"].get(span.get("scope_id")),
             }
     return None
-
-
-def _spans(roots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield every span of a tree; iterative, as a tree may be deep."""
-    waiting = list(roots)
-    while waiting:
-        span = waiting.pop()
-        yield span
-        waiting += span.get("children", ())

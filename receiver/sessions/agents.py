@@ -10,6 +10,8 @@ FILE_SCOPE = "otlp-receiver/sources"
 """Scope of the spans that this receiver makes of session files (``receiver.sources.source.SCOPE``)."""
 FILE_FORMAT = "otlp_receiver.source.format"
 FILE_KIND = "otlp_receiver.source.kind"
+FILE_MADE_OF = "otlp_receiver.source.made_of"
+"""What a span of an outfile was made of, where the file holds no spans: its events."""
 
 CLAUDE_CODE = "claude_code"
 QWEN_CODE = "qwen_code"

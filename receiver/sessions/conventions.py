@@ -52,6 +52,11 @@ _TOOL_IDS = ("gen_ai.tool.call.id", "gen_ai.tool.call_id", "tool.call_id", "tool
 _REQUEST_IDS = ("request_id", "client_request_id")
 _RESPONSE_IDS = ("gen_ai.response.id", "response_id")
 _LONGEST_MESSAGES = 1 << 20
+_NUMBERED_MESSAGES = (
+    ("llm.input_messages.{}.message.role", "llm.input_messages.{}.message.content"),
+    ("gen_ai.prompt.{}.role", "gen_ai.prompt.{}.content"),
+)
+"""Messages as OpenInference and OpenLLMetry write them: an attribute for each field."""
 
 
 def kind_of(attributes: Attributes) -> CallKind | None:
@@ -92,7 +97,7 @@ def read_call(record: AgentRecord, attributes: Attributes, context: Context, kin
         return CallStatement(
             ids=tool_ids,
             id_kinds=frozenset({"tool"} if tool_ids else ()),
-            name=text(attributes, "gen_ai.tool.name", "tool_name", "function_name"),
+            name=text(attributes, "gen_ai.tool.name", "tool_name", "function_name", "traceloop.entity.name"),
             **common,
         )
     request_ids, response_ids = _distinct(attributes, _REQUEST_IDS), _distinct(attributes, _RESPONSE_IDS)
@@ -107,7 +112,7 @@ def read_call(record: AgentRecord, attributes: Attributes, context: Context, kin
         cost_usd=number(attributes, "gen_ai.usage.cost", "llm.cost.total", "cost_usd"),
         first_token_ms=_first_token_ms(attributes),
         attempts=whole(attributes, "attempt") or 1,
-        prompt=last_user_message(attributes.get("gen_ai.input.messages")),
+        prompt=last_user_message(attributes.get("gen_ai.input.messages")) or _last_numbered(attributes),
         **common,
     )
 
@@ -161,6 +166,18 @@ def last_user_message(messages: Any) -> str:
             said = _said(message)
             if said:
                 return said
+    return ""
+
+
+def _last_numbered(attributes: Attributes) -> str:
+    for role, content in _NUMBERED_MESSAGES:
+        number, said = 0, ""
+        while role.format(number) in attributes:
+            if attributes[role.format(number)] == "user":
+                said = text(attributes, content.format(number)) or said
+            number += 1
+        if said:
+            return said
     return ""
 
 

@@ -12,6 +12,7 @@ from receiver.sessions.agents import (
     CLAUDE_CODE,
     CODEX,
     FILE_KIND,
+    FILE_MADE_OF,
     FILE_SCOPE,
     GEMINI_CLI,
     QWEN_CODE,
@@ -98,8 +99,11 @@ def _seen(record: AgentRecord) -> _Span:
 
 
 def _context(record: AgentRecord, agent: str, turn_above: Mapping[str, str]) -> Context:
+    told_by = record.name
     if record.scope == FILE_SCOPE:
         origin = Origin.FILE
+        # an outfile and a session file of one session tell the same calls, in spans of the same names
+        told_by += text(record.attributes, FILE_MADE_OF)
     else:
         origin = Origin.EVENT if record.signal is Signal.LOGS else Origin.SPAN
     names = (*_TURN_IDS, "turn.id", "turn_id") if agent == CODEX else _TURN_IDS
@@ -111,7 +115,7 @@ def _context(record: AgentRecord, agent: str, turn_above: Mapping[str, str]) -> 
         ids.append(f"span:{root}")
     return Context(
         origin=origin,
-        record=record.name,
+        record=told_by,
         turn_ids=tuple(dict.fromkeys(ids)),
         trace_id=record.trace_id,
         span_id=record.span_id,
@@ -135,7 +139,7 @@ def _of_span(span: _Span, context: Context, tree: SpanTree) -> Statement | None:
     if statement is None and span.kind is not None:
         statement = conventions.read_call(record, span.attributes, context, span.kind)
     if isinstance(statement, CallStatement):
-        if context.origin is Origin.FILE and _said_by_the_agent(statement):
+        if span.agent == CLAUDE_CODE and context.origin is Origin.FILE and _said_by_the_agent(statement):
             return None
         part = tree.parent(span.key) if span.event in _TOOL_PARTS else ""
         statement = replace(statement, parts=tuple(each for each in (span.key, part) if each))
@@ -155,7 +159,7 @@ def _of_event(record: AgentRecord, turn_above: Mapping[str, str]) -> Statement |
 
 
 def _said_by_the_agent(call: CallStatement) -> bool:
-    """Return whether an answer in a file came from no model: Claude Code writes some itself."""
+    """Return whether an answer in a transcript came from no model: Claude Code writes some itself."""
     return (
         call.kind is CallKind.MODEL
         and not call.model
@@ -205,11 +209,17 @@ def _faults(
     tree: SpanTree,
     turn_above: Mapping[str, str],
 ) -> list[FaultStatement]:
-    """Return what failed between the calls: a span in error, without one below it that failed, and in no call."""
+    """Return what failed between the calls: a span in error, without one below it that failed, and in no call.
+
+    A live span is in error because something below it was. A file's turn is so only where the file says it of the
+    turn, or of its last model call: that a tool failed in it is no excuse.
+    """
     failed = {span.key for span, call in calls if call.failed}
     failed |= {span.key for span in spans if span.record.status is Status.ERROR}
     failed.discard("")
     excused = tree.above(sorted(failed))
+    models = {span.key for span, call in calls if call.failed and call.kind is CallKind.MODEL}
+    excused_in_files = tree.above(sorted(models - {""}))
     called = {span.key for span, _ in calls}
     in_call = tree.nearest(called)
     return [
@@ -220,7 +230,7 @@ def _faults(
         )
         for span in spans
         if span.record.status is Status.ERROR
-        and span.key not in excused
+        and span.key not in (excused_in_files if span.is_turn and span.record.scope == FILE_SCOPE else excused)
         and not in_call.get(span.key)
         and span.key not in called
     ]

@@ -21,6 +21,8 @@ from receiver.sources.contents import (
 )
 from receiver.sources.source import span_id_of, span_unit, trace_id_of, unit_key
 
+MADE_OF = "otlp_receiver.source.made_of"
+"""Attribute of spans that are made of other records than those of a session file: of which."""
 _STATUS_LIMIT = 1_000
 _EVENTS = 128
 """Events that a turn keeps."""
@@ -84,7 +86,13 @@ class SessionTrace:
     """Makes the units of one session; each span is a unit of its own. Threads: one at a time."""
 
     def __init__(
-        self, format_name: str, session_id: str, *, agent: str, resource: dict[str, AttributeInput]
+        self,
+        format_name: str,
+        session_id: str,
+        *,
+        agent: str,
+        resource: dict[str, AttributeInput],
+        made_of: str = "",
     ) -> None:
         """Keep what all spans share.
 
@@ -93,11 +101,13 @@ class SessionTrace:
             session_id: The agent's own id of the session.
             agent: The name that turns bear.
             resource: Resource attributes, ``service.name`` among them.
+            made_of: What the spans are made of, where that is no session file: its records tell the same calls.
         """
         self.session_id = session_id
         self.agent = agent
         self._format = format_name
         self._resource = resource
+        self._made_of = made_of
         self._trace_id = trace_id_of(format_name, session_id)
         self._begun = False
 
@@ -231,6 +241,7 @@ class SessionTrace:
             "gen_ai.agent.name": agent or self.agent,
             "otlp_receiver.source.format": self._format,
             "otlp_receiver.source.kind": identity[0],
+            MADE_OF: self._made_of or None,
             **attributes,
         }
         if error or error_type:

@@ -34,11 +34,11 @@ def files_of(paths: Sequence[str | os.PathLike[str]]) -> list[FoundFile]:
     """
     found: dict[Path, bool] = {}
     for given in paths:
-        path = Path(os.fspath(given)).expanduser()
-        if path.is_dir():
+        path = _expanded(Path(os.fspath(given)))
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a name is too long or must not be looked at
             for inside in _below(path):
                 found.setdefault(inside, False)
-        elif not path.exists() and glob.has_magic(str(path)):
+        elif not os.path.exists(path) and glob.has_magic(str(path)):  # noqa: PTH110 - see above
             matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - a pattern may begin at /
             if not matches:
                 found[path] = True
@@ -51,6 +51,14 @@ def files_of(paths: Sequence[str | os.PathLike[str]]) -> list[FoundFile]:
         else:
             found[path] = True
     return [FoundFile(path, named) for path, named in found.items()]
+
+
+def _expanded(path: Path) -> Path:
+    """Return the path with its home folder; as it is where there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _below(folder: Path) -> Iterator[Path]:

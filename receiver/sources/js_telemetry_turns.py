@@ -128,7 +128,9 @@ class Events:
     def _session(self, session_id: str, time_ns: int, resource: dict[str, AttributeInput]) -> _Session:
         found = self._sessions.pop(session_id, None)
         if found is None:
-            trace = SessionTrace(self._format, session_id, agent=self._service, resource=resource)
+            trace = SessionTrace(
+                self._format, session_id, agent=self._service, resource=resource, made_of="events"
+            )
             found = _Session(trace)
             self._hold(time_ns, trace.begin(time_ns))
         self._sessions[session_id] = found  # the last one used stands last
@@ -203,6 +205,7 @@ class Events:
         name = text(given.get("function_name"))
         attributes: dict[str, AttributeInput] = {
             "gen_ai.tool.type": "extension" if given.get("tool_type") == "mcp" else "function",
+            "gen_ai.tool.call.id": text(given.get("call_id")) or text(given.get("tool_call_id")) or None,
             "mcp.server.name": text(given.get("mcp_server_name")) or None,
             "decision": text(given.get("decision")) or None,
         }

@@ -154,14 +154,21 @@ class TraceDicts:
                 return encode_request([(self._known_resource(fallback, system), self._scope, written)])
         groups: dict[tuple[bytes, bytes], list[bytes]] = {}
         for span in spans:
-            pairs = {**shared, **(span.resource or {})}
-            name = span.service or _service_of(pairs) or fallback
-            if name:
-                pairs["service.name"] = name
-            pairs.setdefault(SYSTEM_ID, system)
-            resource = _written_resource(pairs)
+            if shared or span.resource is not None:
+                resource = self._resource({**shared, **(span.resource or {})}, span.service, fallback, system)
+            else:
+                resource = self._known_resource(span.service or fallback, system)
             groups.setdefault((resource, span.scope or self._scope), []).append(span.written)
         return encode_request([(*where, b"".join(written)) for where, written in groups.items()])
+
+    def _resource(
+        self, pairs: dict[str, Any], service: str | None, fallback: str | None, system: str
+    ) -> bytes:
+        name = service or _service_of(pairs) or fallback
+        if name:
+            pairs["service.name"] = name
+        pairs.setdefault(SYSTEM_ID, system)
+        return _written_resource(pairs)
 
     def _known_resource(self, service: str | None, system: str) -> bytes:
         found = self._resources.get((service, system))

@@ -46,6 +46,7 @@ def trace_dicts(count: int, *, seed: int = 1) -> list[dict[str, Any]]:
 
 def _trace(number: int, chance: random.Random) -> dict[str, Any]:
     begin = _START_S + number / 10
+    service = chance.choice(("claude-integration", "qwen-integration"))
     return {
         "trace_id": f"trace-{number:08d}",
         "spans": [
@@ -54,7 +55,7 @@ def _trace(number: int, chance: random.Random) -> dict[str, Any]:
                 "start_time": _iso(begin + place),
                 "end_time": _iso(begin + place + chance.random()),
                 "attributes": {
-                    "service.name": chance.choice(("claude-integration", "qwen-integration")),
+                    "service.name": service,
                     "llm.model": chance.choice(MODELS),
                     "llm.total_tokens": chance.randrange(8000),
                     "http.status_code": chance.choice((200, 200, 200, 404, 500)),

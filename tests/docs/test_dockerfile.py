@@ -106,7 +106,7 @@ def test_the_packages_that_the_wheel_needs_are_copied() -> None:
 def test_torch_and_the_model_are_build_arguments() -> None:
     """The default is what config/constraints.txt pins."""
     arguments = dict(rest.split("=", 1) for rest in values(stages()[0], "ARG"))
-    assert arguments == {"EXTRAS": "embed", "TORCH": "torch==2.13.0"}
+    assert arguments == {"EXTRAS": "embed,mcp", "TORCH": "torch==2.13.0"}
     assert arguments["TORCH"] in (ROOT / "config" / "constraints.txt").read_text().splitlines()
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from receiver import HotStore, OtelIngester, ValidationError, create_otel_ingester
 from receiver.config import Settings
 from receiver.errors import StartError
+from tests.support.receiver_process import REPOSITORY
 
 NO_MODEL = Settings.model_validate({"embed": {"enabled": False}})
 
@@ -339,6 +343,25 @@ async def test_the_documented_quick_start_finds_what_it_has_just_stored() -> Non
     assert got is not None
     assert got["content"] == "process the refund of a customer | call payment gateway"
     await ingester.close()
+
+
+@pytest.mark.model
+def test_the_quick_start_of_the_documentation_runs_as_it_is_printed(tmp_path: Path) -> None:
+    """The first program of docs/python.md finds its trace by meaning and gets it by its id."""
+    page = (REPOSITORY / "docs" / "python.md").read_text("utf-8")
+    program = page.partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    found, got = done.stdout.splitlines()
+    assert "'conversation_id': 'claude-trace-001'" in found
+    assert "'similarity': 0." in found
+    assert "'spans': [" in got
 
 
 @pytest.mark.model

@@ -312,3 +312,31 @@ def test_counts_of_a_gemini_file_have_the_thoughts_beside_the_output() -> None:
     }
     call = only_call(make_span("chat", scope="otlp-receiver/sources", attributes=attributes))
     assert counts(call) == (100, 16, 0, 0, 6)
+
+
+def test_a_file_s_call_without_model_and_tokens_is_a_call() -> None:
+    """Codex' first rollouts name no model and count no tokens; only Claude Code writes answers itself."""
+    file = {"otlp_receiver.source.format": "codex", "gen_ai.operation.name": "chat"}
+    assert tree(make_span("chat", scope="otlp-receiver/sources", attributes=file))["model_calls"] == 1
+
+
+@pytest.mark.parametrize(
+    ("role", "content"),
+    [
+        ("llm.input_messages.{}.message.role", "llm.input_messages.{}.message.content"),
+        ("gen_ai.prompt.{}.role", "gen_ai.prompt.{}.content"),
+    ],
+)
+def test_messages_in_numbered_attributes_tell_the_prompt(role: str, content: str) -> None:
+    """OpenInference and OpenLLMetry write an attribute for each field of each message."""
+    said = (("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "And now?"))
+    numbered = {role.format(number): each for number, (each, _) in enumerate(said)}
+    numbered |= {content.format(number): each for number, (_, each) in enumerate(said)}
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", **numbered}
+    assert tree(make_span("chat", attributes=attributes))["first_prompt"] == "And now?"
+
+
+def test_a_tool_of_openllmetry_has_the_name_of_its_entity() -> None:
+    """Its tool spans have no other name of the tool."""
+    attributes = {"traceloop.span.kind": "tool", "traceloop.entity.name": "calculator"}
+    assert only_call(make_span("calculator.tool", attributes=attributes))["name"] == "calculator"
