@@ -162,10 +162,10 @@ async def _serve(settings: Settings, endpoint: str | None, data_dir: str | None)
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await access.close()
-    error = serving.exception() if serving.done() and not serving.cancelled() else None
-    failed = error is not None and not _client_went(error)
+    ended_by = serving.exception() if serving.done() and not serving.cancelled() else None
+    failed = ended_by is not None and not _client_went(ended_by)
     if failed:
-        _log.error("MCP ended: %r", error)
+        _log.error("MCP ended: %r", ended_by)
     # A thread that reads standard input cannot be woken, and one that waits for vectors may take minutes.
     sys.stderr.flush()
     os._exit(int(failed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,7 +43,7 @@ async def _reached(endpoint: str | None, data_dir: str | None) -> Access:
     remote = RemoteAccess(endpoint or DEFAULT_ENDPOINT)
     if endpoint is None and data_dir is not None:
         try:
-            return await _opened(_settings(data_dir))
+            return await _opened(await asyncio.to_thread(_settings, data_dir))
         except StartError as held:  # its receiver runs
             try:
                 await remote.check()
@@ -52,8 +53,9 @@ async def _reached(endpoint: str | None, data_dir: str | None) -> Access:
     try:
         await remote.check()
     except NoAnswerError:
-        settings = _settings(data_dir)
-        if (endpoint is not None and data_dir is None) or not settings.spool_path.is_file():
+        settings = await asyncio.to_thread(_settings, data_dir)
+        is_there = await asyncio.to_thread(settings.spool_path.is_file)
+        if (endpoint is not None and data_dir is None) or not is_there:
             raise
         return await _opened(settings)
     return remote

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -101,6 +102,7 @@ async def ingested(
     counted = CountedAccess(access)
     files = await _from_files(counted, log_files, system_id, requests_of, progress) if log_files else []
     errors = [error for report in files for error in await asyncio.to_thread(_errors, report)]
+    errors += await asyncio.to_thread(_empty_folders, log_files, files)
     if trace_data:
         errors += await _from_dicts(counted, trace_data, system_id, requests_of)
     stored = any(counted.records.values())
@@ -179,13 +181,24 @@ def _read_otlp(requests: RequestReader) -> ReadOtlp:
 
 def _errors(file: FileReport) -> list[str]:
     """Return the problems of a file in the documented words; looks at the disk."""
-    if file.format is None and not Path(file.path).exists():
+    if file.format is None and not os.path.exists(file.path):  # noqa: PTH110 - Path.exists raises on long names
         return [f"File not found: {file.path}"]
     kind = "Invalid format in" if file.format is None else "Failed to process"
     said = [f"{kind} {file.path}: {problem}" for problem in file.problems]
     if file.more_problems:
         said.append(f"{kind} {file.path}: {file.more_problems} more problems")
     return said
+
+
+def _empty_folders(paths: Sequence[str], files: Sequence[FileReport]) -> list[str]:
+    """Return an error for each folder of which nothing was read; looks at the disk."""
+    read = [Path(file.path) for file in files]
+    folders = [(path, Path(os.path.expanduser(path))) for path in paths]  # noqa: PTH111 - see _errors
+    return [
+        f"Failed to process {path}: no file in this folder is of a known format"
+        for path, folder in folders
+        if os.path.isdir(folder) and not any(each.is_relative_to(folder) for each in read)  # noqa: PTH112 - see _errors
+    ]
 
 
 def _trace_ids(payload: bytes) -> set[bytes]:
@@ -201,9 +214,6 @@ def _trace_ids(payload: bytes) -> set[bytes]:
 async def _findable(access: Access) -> str | None:
     """Return once what was stored is found by filters, and by meaning too if that comes soon; else say so."""
     await access.flush()
-    embedding = (await access.ask("stats"))["embedding"]
-    if not embedding["available"]:  # a receiver behind an address would be asked again and again
-        return "stored; search matches words: the embedding model is not available"
     try:
         async with asyncio.timeout(_EMBEDDING_S):
             await access.flush(embeddings=True)

@@ -11,8 +11,9 @@ from pydantic import Field
 from receiver.mcp.answers import Answers, refusal, schema
 from receiver.mcp.parameters import Attributes, Service, Since, Tokens, Until
 from receiver.mcp.parameters import limit as limited
-from receiver.mcp.trace_tools import READS, older
+from receiver.mcp.trace_tools import READS
 
+_MOST_SESSIONS = 100
 _Aggregation = Literal["last", "avg", "min", "max", "sum", "rate", "count", "p50", "p90", "p95", "p99"]
 
 
@@ -109,7 +110,7 @@ class InvestigationTools:
         service: Service = None,
         since: Since = None,
         until: Until = None,
-        limit: Annotated[int, limited(100)] = 20,
+        limit: Annotated[int, limited(_MOST_SESSIONS)] = 20,
         max_tokens: Tokens = None,
     ) -> ToolResult:
         """List sessions of AI agents, newest first, with tokens and cost. Then: session_summary."""
@@ -117,8 +118,8 @@ class InvestigationTools:
         return await self._answers.wrapped(
             found,
             max_tokens=max_tokens,
-            rest="narrow it by service, since or until, or take the next page",
-            following=lambda shown: older(shown, found, "sessions", limit),
+            rest="narrow it by service, since or until",
+            following=lambda shown: _longer(len(shown["sessions"]), limit),
         )
 
     async def session_summary(
@@ -161,3 +162,8 @@ class InvestigationTools:
             max_tokens=max_tokens,
             rest="select fewer columns, aggregate, or page with LIMIT and OFFSET",
         )
+
+
+def _longer(shown: int, limit: int) -> dict[str, int] | None:
+    """Return the arguments of a longer list: sessions lie side by side in time, so none begins where one ends."""
+    return {"limit": min(_MOST_SESSIONS, 2 * limit)} if shown == limit < _MOST_SESSIONS else None

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 LONGEST_QUESTION = 4096
+MOST = 1000
+"""Most results of one answer, as in the API."""
 _WHEN = "RFC 3339, Unix seconds, or a time ago such as 15m, 2h, 1d"
 
 Service = Annotated[str | None, Field(description="Only this service.name.", max_length=1000)]
@@ -31,7 +33,7 @@ Tokens = Annotated[
 ]
 
 
-def limit(most: int = 1000) -> Any:
+def limit(most: int = MOST) -> Any:
     """Return the declaration of a tool's limit."""
     return Field(description=f"Most results, 1 to {most}.", ge=1, le=most)
 

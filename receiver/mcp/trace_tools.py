@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastmcp import FastMCP
@@ -14,6 +14,7 @@ from pydantic import Field
 from receiver.mcp.answers import Answers, hex_of, refusal, schema
 from receiver.mcp.documented_results import every_span
 from receiver.mcp.parameters import (
+    MOST,
     Attributes,
     Limit,
     Service,
@@ -107,7 +108,9 @@ class TraceTools:
         max_tokens: Tokens = None,
     ) -> ToolResult:
         """List the traces with a span that passes all filters, newest first. Then: trace_outline."""
-        found = await self._answers.ask(
+        return await page(
+            self._answers,
+            "traces",
             "traces",
             service=service,
             since=since,
@@ -118,12 +121,8 @@ class TraceTools:
             text=text,
             attribute=attributes,
             limit=limit,
-        )
-        return await self._answers.wrapped(
-            found,
             max_tokens=max_tokens,
             rest=_NARROWER,
-            following=lambda shown: older(shown, found, "traces", limit),
         )
 
     async def trace_outline(self, trace_id: TraceId, max_tokens: Tokens = None) -> ToolResult:
@@ -163,14 +162,17 @@ class TraceTools:
         max_tokens: Tokens = None,
     ) -> ToolResult:
         """List the log records of one trace, newest first."""
-        found = await self._answers.ask(
-            "logs", trace_id=hex_of(trace_id), min_severity=min_severity, text=text, until=until, limit=limit
-        )
-        return await self._answers.wrapped(
-            found,
+        return await page(
+            self._answers,
+            "logs",
+            "logs",
+            trace_id=hex_of(trace_id),
+            min_severity=min_severity,
+            text=text,
+            until=until,
+            limit=limit,
             max_tokens=max_tokens,
             rest="narrow it by min_severity or text, or take the next page",
-            following=lambda shown: older(shown, found, "logs", limit),
         )
 
     async def compare_traces(
@@ -189,13 +191,47 @@ class TraceTools:
         )
 
 
-def older(shown: Any, found: Mapping[str, Any], of: str, limit: int) -> Mapping[str, Any] | None:
-    """Return the arguments for what is older than the last record shown; None where that was the last of all."""
-    records = shown.get(of) if isinstance(shown, dict) else None
-    if not records or (len(records) == len(found[of]) < limit):
+async def page(
+    answers: Answers, question: str, of: str, *, limit: int, rest: str, max_tokens: int | None, **values: Any
+) -> ToolResult:
+    """Return a page of records, newest first, with the arguments of the next one.
+
+    Args:
+        answers: Where to ask.
+        question: Of the API; its ``limit`` goes to ``MOST``.
+        of: Member of the answer that lists the records.
+        limit: Most records of the page.
+        rest: How to get what was cut.
+        max_tokens: Of the whole answer.
+        values: Further parameters of the question.
+    """
+    found = await answers.ask(
+        question, limit=min(limit + 1, MOST), **values
+    )  # one more tells what comes next
+    records = found[of]
+    return await answers.wrapped(
+        {**found, of: records[:limit]},
+        max_tokens=max_tokens,
+        rest=rest,
+        following=lambda shown: _following(len(shown.get(of) or ()), records, limit),
+    )
+
+
+def _following(shown: int, records: Sequence[Mapping[str, Any]], limit: int) -> Mapping[str, Any] | None:
+    """Return the arguments for what follows on the records shown; None where that was all.
+
+    Pages end at a time, so records of one moment that a page would part are shown again with the next one.
+    """
+    if not shown or (shown == len(records) < MOST):
         return None
-    time = records[-1].get("time") if isinstance(records[-1], dict) else None
-    return {"until": time} if time else None
+    times = [record["time"] for record in records[: shown + 1]]
+    last = times[shown - 1]
+    if len(times) == shown or times[shown] != last:
+        return {"until": last}
+    earlier = [time for time in times[:shown] if time != last]
+    if earlier:
+        return {"until": earlier[-1]}
+    return {"limit": min(MOST, 2 * limit)} if shown == limit < MOST else {"until": last}
 
 
 def _span_of(trace: Mapping[str, Any], span_id: str) -> dict[str, Any] | None:

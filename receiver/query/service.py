@@ -52,7 +52,7 @@ from receiver.sessions.prices import PriceTable
 from receiver.signals import Signal
 from receiver.times import NS
 
-_NEAREST = (50, 200, 1000)
+_NEAREST = (12, 50, 200, 1000)
 """Texts that are looked at in turn until enough records pass the filters; after these, all of them."""
 _MOST_WORDS = 16
 _LONGEST_QUESTION = 4096

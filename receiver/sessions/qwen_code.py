@@ -15,9 +15,6 @@ from receiver.sessions.tokens import Tokens
 
 TOKEN_METRIC = "qwen-code.token.usage"  # noqa: S105 - the name of a metric
 
-TOOL_PARTS = frozenset({"tool.execution"})
-"""Spans below a tool's own that say how it went."""
-
 
 def read_event(record: AgentRecord, event: str, context: Context) -> Statement | None:
     """Return what a log event says; None where it is of no call and no prompt."""

@@ -230,7 +230,8 @@ def _faults(
         )
         for span in spans
         if span.record.status is Status.ERROR
-        and span.key not in (excused_in_files if span.is_turn and span.record.scope == FILE_SCOPE else excused)
+        and span.key
+        not in (excused_in_files if span.is_turn and span.record.scope == FILE_SCOPE else excused)
         and not in_call.get(span.key)
         and span.key not in called
     ]

@@ -75,7 +75,7 @@ class ClaudeCodeParser:
         record = read_record(document)
         return [] if record is None else list(self._take(record))
 
-    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:
+    def flush(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:
         """Return what is open, if nobody writes any more; every line may change it otherwise."""
         if not finished:
             return
@@ -83,6 +83,8 @@ class ClaudeCodeParser:
             if conversation.call:
                 _remember(self._given_up, conversation.call.identity)
             yield from _closed(conversation)
+        if not settled:
+            return
         for tool in self._tools.values():
             _remember(self._given_up, tool.identity)
             yield tool_unit(tool, None, {}, end_ns=tool.start_ns)

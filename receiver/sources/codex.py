@@ -1,17 +1,15 @@
 """Codex rollouts: ``~/.codex/sessions/YYYY/MM/DD/rollout-*.jsonl``.
 
-A model call is a run of items that the model gave. Its tokens stand in a ``token_count`` event or a
-``token_usage_record`` near it; both say the running total too, and a total that was said before counts nothing.
+Turns and tools are made here, model calls in ``codex_calls``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
+from receiver.sources.codex_calls import ModelCalls
 from receiver.sources.codex_items import (
     Line,
     input_of,
@@ -21,19 +19,13 @@ from receiver.sources.codex_items import (
     read_line,
     result_of,
     tool_call_of,
-    usage_of,
 )
 from receiver.sources.contents import (
-    REPEATED,
-    Message,
-    Part,
-    SeenMessages,
     as_text,
-    put_messages,
     tool_call_part,
 )
 from receiver.sources.contents_document import mapping, sequence, text, whole
-from receiver.sources.contents_session import SessionTrace, Turn, Usage, put_answer
+from receiver.sources.contents_session import SessionTrace, Turn
 from receiver.sources.contents_tools import OpenTools
 from receiver.sources.detect import lines_of, without_mark
 from receiver.sources.source import MalformedDocumentError
@@ -53,24 +45,6 @@ def recognises_rollout(head: bytes) -> bool:
     return plain.startswith(b'{"timestamp":"') and b'"type":"session_meta","payload":{' in plain[:256]
 
 
-@dataclass(slots=True)
-class _Call:
-    """A model call that may still get items, or its tokens."""
-
-    number: int
-    start_ns: int
-    end_ns: int
-    turn: Turn | None
-    model: str
-    asked: list[Message]
-    repeated: int = 0
-    parts: list[Part] = field(default_factory=list)
-    usage: Usage | None = None
-    response_id: str = ""
-    answered: bool = False
-    """Its tokens are known, a tool has answered, or the user has spoken: what follows is another call's."""
-
-
 class CodexParser:
     """Implements ``receiver.sources.source.Parser``. What is held is the last call, the open turn and open tools."""
 
@@ -78,21 +52,13 @@ class CodexParser:
         """Know no session."""
         self._trace: SessionTrace | None = None
         self._provider = ""
-        self._model = ""
-        self._call: _Call | None = None
-        self._calls = 0
+        self._model_calls: ModelCalls | None = None
         self._turn: Turn | None = None
         self._turns = 0
         self._told = False  # the file says itself when a turn begins and ends
-        self._asked: list[Message] = []
-        self._repeated = 0
-        self._seen = SeenMessages()
         self._tools = OpenTools()
         self._failed: dict[str, str] = {}
-        self._total = ""
-        self._spare: tuple[Usage, str, int] | None = None  # tokens that came before the items they are of
         self._last_ns = 0
-        self._input_ns = 0  # when the model was last given something
         self._timeless = False
         self._history_ends = 0
 
@@ -114,11 +80,13 @@ class CodexParser:
             raise MalformedDocumentError("a session without an id", hint="without it nothing can be read")
         return list(self._take(line))
 
-    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:
+    def flush(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:
         """Return the last call, open tools and the open turn, if nobody writes any more."""
         if finished and self._trace:
-            yield from self._close_call()
-            yield from self._tools.unanswered()
+            if settled or not self._calls.waits_for_tokens:
+                yield from self._close_call()
+            if settled:
+                yield from self._tools.unanswered()
             yield from self._trace.over(self._turn)
 
     def _take(self, line: Line) -> Iterator[ImportUnit]:
@@ -128,7 +96,7 @@ class CodexParser:
         elif line.ordinal is not None and line.ordinal < self._history_ends:
             pass  # a subagent's file begins with its parent's history
         elif line.kind == "turn_context":
-            self._model = text(line.payload.get("model")) or self._model
+            self._calls.model = text(line.payload.get("model")) or self._calls.model
         elif line.kind == "response_item":
             yield from self._item(line.payload, now)
         elif line.kind == "event_msg":
@@ -161,6 +129,7 @@ class CodexParser:
             resource={"service.name": SERVICE, "service.version": text(meta.get("cli_version")) or None},
         )
         self._provider = text(meta.get("model_provider"))
+        self._model_calls = ModelCalls(self._trace, self._provider)
         self._history_ends = whole(meta.get("subagent_history_start_ordinal")) or 0
         git = mapping(meta.get("git"))
         source = meta.get("source")
@@ -186,9 +155,9 @@ class CodexParser:
         elif kind in {"message", "agent_message"} and item.get("role", "assistant") != "assistant":
             yield from self._said(item, now)
         elif (tool := tool_call_of(item)) is not None:
-            yield from self._open_call(now)
-            call_id = tool.call_id or f"{self._calls}:{len(self._call.parts) if self._call else 0}"
-            self._extend([tool_call_part(tool.name, None, call_id)], now)
+            yield from self._calls.open(self._turn, now, self._last_ns)
+            call_id = tool.call_id or self._calls.place
+            self._calls.extend([tool_call_part(tool.name, None, call_id)], now)
             yield from self._tools.call(
                 self._session,
                 self._turn,
@@ -210,29 +179,25 @@ class CodexParser:
                     error_type="failed" if status == "failed" else "",
                 )
         elif parts := parts_of(item):
-            yield from self._open_call(now)
-            self._extend(parts, now)
+            yield from self._calls.open(self._turn, now, self._last_ns)
+            self._calls.extend(parts, now)
 
     def _said(self, item: dict[str, Any], now: int) -> Iterator[ImportUnit]:
         said = input_of(item)
-        if self._call:
-            self._call.answered = True
+        self._calls.spoken_to()
         if said is None:
             return
         words = "\n".join(str(part.get("content", "")) for part in said["parts"])
         if is_context(said):
-            new, repeated = self._seen.new([said])
-            self._asked += new
-            self._repeated += repeated
+            self._calls.context(said)
         elif self._told and self._turn and not self._turn.sent and not self._turn.prompt:
             self._turn.prompt = words
         elif self._timeless and not self._told:
             yield from self._begin_turn(now, words)
 
     def _answered(self, item: dict[str, Any], now: int) -> Iterator[ImportUnit]:
-        if self._call:
-            self._call.answered = True
-        self._input_ns = now
+        self._calls.spoken_to()
+        self._calls.given(now)
         call_id = text(item.get("call_id"))
         result, code = result_of(item)
         error = self._failed.pop(call_id, "")
@@ -297,7 +262,7 @@ class CodexParser:
         yield from self._tools.unanswered()
         yield from self._session.over(self._turn)
         self._turns += 1
-        self._input_ns = now
+        self._calls.given(now)
         self._turn = Turn(
             identity=turn_id or str(self._turns),
             start_ns=now,
@@ -316,80 +281,11 @@ class CodexParser:
         yield from self._tools.unanswered()
         yield from self._session.over(self._turn)
 
-    def _open_call(self, now: int) -> Iterator[ImportUnit]:
-        if self._call and self._call.answered:
-            yield from self._close_call()
-        if self._call is None:
-            self._new_call(now)
-
-    def _new_call(self, now: int) -> _Call:
-        self._calls += 1
-        start = self._input_ns or self._last_ns or now
-        call = _Call(self._calls, start, now, self._turn, self._model, self._asked, self._repeated)
-        self._call, self._asked, self._repeated = call, [], 0
-        if self._spare:
-            (call.usage, call.response_id, _), self._spare = self._spare, None
-        return call
-
-    def _extend(self, parts: list[Part], now: int) -> None:
-        if self._call:
-            self._call.parts += parts
-            self._call.end_ns = max(self._call.end_ns, now)
-        if self._turn:
-            self._turn.reach(now)
-
     def _tokens(self, last: object, total: object, now: int, response_id: str = "") -> Iterator[ImportUnit]:
-        usage = usage_of(last)
-        said = as_text(sorted(mapping(total).items()))
-        if usage is None:
-            return
-        if said == self._total and mapping(total):
-            if self._call and response_id:
-                self._call.response_id = response_id
-            return
-        self._total = said
-        if self._call and self._call.usage is None:
-            self._call.usage, self._call.response_id = usage, response_id
-            if not self._call.answered:
-                self._extend([], now)
-            self._call.answered = True  # the response is complete
-            return
-        if self._call:
-            yield from self._close_call()
-        if self._spare:
-            yield from self._close_spare()
-        self._spare = (usage, response_id, now)
-
-    def _close_spare(self) -> Iterator[ImportUnit]:
-        """Yield a call that left nothing but its tokens."""
-        if self._spare:
-            self._new_call(self._spare[2])
-            yield from self._close_call()
+        yield from self._calls.tokens(last, total, now, response_id, turn=self._turn, last_ns=self._last_ns)
 
     def _close_call(self) -> Iterator[ImportUnit]:
-        call, self._call = self._call, None
-        if call:
-            self._input_ns = max(self._input_ns, call.end_ns)
-        if call is None:
-            if self._spare:
-                yield from self._close_spare()
-            return
-        attributes: dict[str, AttributeInput] = {
-            "gen_ai.provider.name": self._provider or None,
-            "gen_ai.response.id": call.response_id or None,
-            REPEATED: call.repeated or None,
-            **(call.usage or Usage()).attributes(),
-        }
-        put_messages(attributes, "gen_ai.input.messages", call.asked)
-        put_answer(attributes, call.parts)
-        yield self._session.call(
-            str(call.number),
-            call.turn,
-            model=call.model,
-            start_ns=min(call.start_ns, call.end_ns),
-            end_ns=call.end_ns,
-            attributes=attributes,
-        )
+        yield from self._calls.close(self._turn, self._last_ns)
 
     def _fate(self, event: dict[str, Any]) -> None:
         """Remember why a tool failed: its answer comes next and does not say so."""
@@ -409,6 +305,12 @@ class CodexParser:
             self._failed[call_id] = (
                 "\n".join(text(mapping(each).get("text")) for each in content) or "tool error"
             )
+
+    @property
+    def _calls(self) -> ModelCalls:
+        if self._model_calls is None:
+            raise MalformedDocumentError("a line before the one that names the session")
+        return self._model_calls
 
     @property
     def _session(self) -> SessionTrace:

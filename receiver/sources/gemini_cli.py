@@ -26,6 +26,8 @@ from receiver.sources.source import MalformedDocumentError
 
 _PROJECT = re.compile(rb'"projectHash"\s*:\s*"')
 _SESSION = re.compile(rb'"sessionId"\s*:\s*"')
+_OVER = frozenset({"success", "error", "cancelled"})
+"""States of a tool that has answered."""
 _LATER = 4_096
 """Messages that are remembered, so that one that comes again late is not taken for a new one."""
 
@@ -92,9 +94,11 @@ class GeminiSessionParser:
         messages = [_message(each) for each in sequence(data.get("messages")) if mapping(each).get("id")]
         return list(self._begin(session_id, data, messages))
 
-    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:
+    def flush(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:
         """Return the last message and the open turn, if nobody writes any more."""
-        if finished:
+        if finished and not settled and self._last and _may_grow(self._last.data):
+            yield from self._trace.over(self._turn) if self._trace else ()
+        elif finished:
             yield from self._closed()
 
     def _begin(self, session_id: str, data: dict[str, Any], messages: list[_Message]) -> Iterator[ImportUnit]:
@@ -223,7 +227,7 @@ class GeminiSessionParser:
                 "gen_ai.agent.id": text(tool.get("agentId")) or None,
             },
         )
-        if status not in {"success", "error", "cancelled"}:
+        if status not in _OVER:
             yield from self._tools.unanswered(trace)
             return
         self._last_ns = max(self._last_ns, end)
@@ -245,6 +249,13 @@ class GeminiSessionParser:
         yield from self._complete()
         if self._trace:
             yield from self._trace.over(self._turn)
+
+
+def _may_grow(data: dict[str, Any]) -> bool:
+    """Return True for an answer whose tokens, or whose tools' answers, are not there yet."""
+    tools = (mapping(each) for each in sequence(data.get("toolCalls")))
+    unfinished = any(text(tool.get("status")) not in _OVER for tool in tools)
+    return data.get("type") == "gemini" and (unfinished or ("tokens" in data and data["tokens"] is None))
 
 
 def _message(data: dict[str, Any]) -> _Message:

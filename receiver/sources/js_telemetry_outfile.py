@@ -124,7 +124,7 @@ class OutfileParser:
             "neither a span nor a log record nor metrics", hint="the other records are read"
         )
 
-    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:
+    def flush(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:  # noqa: ARG002 - the contract's
         """Return the open spans that events became; whether spans follow is not known before the end."""
         return iter(self._events.rest() if finished else [])
 

@@ -107,7 +107,7 @@ class OtlpFileParser:
                 units += self._judged()
         return units
 
-    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:  # noqa: ARG002 - the contract's
+    def flush(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:  # noqa: ARG002 - the contract's
         """Return the units of all documents that were not judged so far: every one of them stands alone."""
         yield from self._judged()
 

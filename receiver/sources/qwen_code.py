@@ -87,12 +87,15 @@ class QwenSessionParser:
         # A branched session repeats its parent's records; the work was done, and is told, there.
         return [] if mapping(record.data.get("forkedFrom")) else list(self._take(record))
 
-    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:
+    def flush(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:
         """Return open turns and tools, if nobody writes any more."""
         if not finished:
             return
-        yield from self._tools.unanswered()
+        if settled:
+            yield from self._tools.unanswered()
         for conversation in self._conversations.values():
+            if not settled:
+                conversation.event = None  # its answer may be the next line
             yield from self._closed(conversation)
 
     def _take(self, record: _Record) -> Iterator[ImportUnit]:

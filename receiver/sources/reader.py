@@ -99,7 +99,7 @@ def open_file(path: Path) -> tuple[IO[bytes], os.stat_result]:
             raise UnreadableFileError("it is a folder")
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableFileError("it is no regular file")
-        raw = path.open("rb", buffering=0)
+        raw = open(path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
     except FileNotFoundError:
         raise UnreadableFileError("there is no such file") from None
     except PermissionError:
@@ -111,6 +111,11 @@ def open_file(path: Path) -> tuple[IO[bytes], os.stat_result]:
     return raw, status
 
 
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file so that reading ends where it would wait: /proc/kmsg calls itself a regular file."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def is_compressed(head: bytes) -> bool:
     """Return True for what gzip or zstd wrote."""
     return head.startswith((_GZIP, _ZSTD))
@@ -118,7 +123,7 @@ def is_compressed(head: bytes) -> bool:
 
 def _chunks(raw: IO[bytes]) -> Iterator[bytes]:
     """Yield the bytes of a file, decompressed."""
-    magic = raw.read(4)
+    magic = raw.read(4) or b""
     raw.seek(0)
     source: IO[bytes] = raw
     if magic.startswith(_GZIP):

@@ -107,7 +107,8 @@ class FileReading:
         """Yield what is left at the end of a file.
 
         Args:
-            settled: Nobody writes it any more. False: what a half-written line may still change stays open.
+            settled: Nobody writes it any more. False: what a half-written line may still change stays open, and
+                so do tools without an answer.
         """
         if self.undecided and self._decided():
             yield from self._begin()
@@ -117,7 +118,7 @@ class FileReading:
         before = len(self.problems.listed) + self.problems.more
         yield from self._parsed(self._framing.finish())
         broken = unfinished and len(self.problems.listed) + self.problems.more > before
-        yield from self._flushed(finished=settled or not broken)
+        yield from self._flushed(finished=settled or not broken, settled=settled)
 
     def refuse(self, reason: str) -> None:
         """Read nothing more of the file."""
@@ -165,9 +166,9 @@ class FileReading:
                 self._fault(str(error), piece.line, piece.name)
             self._collect()
 
-    def _flushed(self, *, finished: bool) -> Iterator[ImportUnit]:
+    def _flushed(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:
         assert self._parser is not None  # noqa: S101 - the format is known
-        yield from self._parser.flush(finished=finished)
+        yield from self._parser.flush(finished=finished, settled=settled)
         self._collect(everything=True)
 
     def _collect(self, *, everything: bool = False) -> None:

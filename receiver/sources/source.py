@@ -46,12 +46,14 @@ class Parser(Protocol):
         """
         ...
 
-    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:
+    def flush(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:
         """Return what is open.
 
         Args:
             finished: Nobody writes the file any more. False: what could still change stays open, and only what
                 is certainly complete is returned.
+            settled: False where the file was changed a moment ago: a tool without an answer may still be running,
+                and a call without its tokens may still get them, so they are left to the next reading.
         """
         ...
 

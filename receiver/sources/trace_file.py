@@ -40,7 +40,7 @@ class TraceFileParser:
         except InvalidTraceError as error:
             raise MalformedDocumentError(error.message, hint=error.hint) from None
 
-    def flush(self, *, finished: bool) -> Iterator[ImportUnit]:  # noqa: ARG002 - the contract's
+    def flush(self, *, finished: bool, settled: bool = True) -> Iterator[ImportUnit]:  # noqa: ARG002 - the contract's
         """Return nothing: no trace stays open."""
         return iter(())
 

@@ -13,7 +13,7 @@ from receiver.app.embedded import EmbeddedReceiver
 from receiver.client.remote import RemoteAccess
 from receiver.client.server import NoAnswerError
 from receiver.config import EmbedConfig, Settings
-from receiver.errors import InvalidFilterError, NotFoundError, PermanentError, StartError
+from receiver.errors import EmbeddingOffError, InvalidFilterError, NotFoundError, PermanentError, StartError
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
 from tests.support.receiver_process import ReceiverProcess
@@ -69,6 +69,15 @@ async def test_many_and_large_units_go_through_in_order(access: Access) -> None:
     outcome = await access.import_units(units)
     assert list(outcome.stored) == [n % 3 != 0 for n in range(400)]
     assert len(await _names(access)) == 400
+
+
+async def test_waiting_for_vectors_where_there_is_no_model_ends_at_once(access: Access) -> None:
+    """Nothing but a new start brings a model, so nobody asks again and again until then."""
+    await access.import_units([make_unit(1)])
+    async with asyncio.timeout(10):
+        with pytest.raises(EmbeddingOffError, match="switched off"):
+            await access.flush(embeddings=True)
+    assert await _names(access) == ["unit 1"]
 
 
 async def test_an_export_is_taken_like_a_clients(access: Access) -> None:

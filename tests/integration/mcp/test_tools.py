@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -279,6 +281,89 @@ async def test_the_next_page_begins_where_the_last_one_ended(agent: Agent) -> No
         seen += [each["trace_id"] for each in found["data"]["traces"]]
         arguments = found.get("next")
     assert seen == [f"{n:032x}" for n in range(25, 0, -1)]
+
+
+async def test_records_of_one_moment_are_not_lost_between_pages(agent: Agent) -> None:
+    """A page that ends amid equal times is followed by one that has them all."""
+    times = [1, 2, 2, 2, 3, 3, 4]
+    made = [
+        {"trace_id": f"{n:032x}", "spans": [{"name": "s", "start_time": 1_790_000_000 + time}]}
+        for n, time in enumerate(times, 1)
+    ]
+    await ingest(agent, *made)
+    for limit in (1, 2, 3, 4, 7):
+        seen: list[str] = []
+        arguments: dict[str, Any] | None = {}
+        while arguments is not None:
+            found = structured(await agent.call_tool("find_traces", {"limit": limit} | arguments))
+            seen += [each["trace_id"] for each in found["data"]["traces"]]
+            next_one = found.get("next")
+            arguments = None if next_one is None else {**arguments, **next_one}
+        assert set(seen) == {f"{n:032x}" for n in range(1, len(times) + 1)}
+
+
+async def test_a_list_of_sessions_that_is_full_leads_on_to_a_longer_one(agent: Agent) -> None:
+    """Sessions overlap: the one that began first may be the one that spoke last, and hides none behind it."""
+    for name, start, end in (("long", 0, 900), ("short", 300, 600), ("early", 100, 200)):
+        spans = [
+            {
+                "name": "chat m",
+                "start_time": 1_790_000_000 + at,
+                "attributes": {"gen_ai.conversation.id": name, "gen_ai.operation.name": "chat"},
+            }
+            for at in (start, end)
+        ]
+        await ingest(agent, {"trace_id": f"t-{name}", "spans": spans})
+    arguments: dict[str, Any] = {"limit": 1}
+    seen: list[list[str]] = []
+    found: dict[str, Any] = {}
+    for _ in range(3):
+        found = structured(await agent.call_tool("list_sessions", arguments))
+        seen.append([each["session_id"] for each in found["data"]["sessions"]])
+        arguments |= found.get("next", {})
+    assert seen == [["long"], ["long", "short"], ["long", "short", "early"]]
+    assert "next" not in found
+
+
+async def test_content_of_both_documented_results_is_in_the_order_of_start_times(agent: Agent) -> None:
+    """Parents stand first where they start together; names beyond a hundred are counted."""
+    start = 1_790_000_000
+    spans = [
+        {"span_id": "0" * 15 + "1", "parent_span_id": "0" * 15 + "9", "name": "tool", "start_time": start,
+         "end_time": start + 2},
+        {"span_id": "0" * 15 + "2", "parent_span_id": "0" * 15 + "9", "name": "turn", "start_time": start,
+         "end_time": start + 5},
+        {"span_id": "0" * 15 + "3", "parent_span_id": "0" * 15 + "9", "name": "before", "start_time": start - 1},
+        {"span_id": "0" * 15 + "9", "name": "session", "start_time": start, "end_time": start + 5},
+    ]  # fmt: skip
+    many = [{"name": "same", "start_time": start + n} for n in range(120)]
+    await ingest(agent, {"trace_id": "t-1", "spans": spans}, {"trace_id": "t-2", "spans": many})
+    (found,) = (await agent.call_tool("search_otel_traces", {"query": "session"})).data
+    assert found["content"] == "before | session | turn | tool"
+    got = structured(await agent.call_tool("get_otel_trace", {"trace_id": "t-1"}))["result"]
+    assert got["content"] == found["content"]
+    (long,) = (await agent.call_tool("search_otel_traces", {"query": "same"})).data
+    assert long["content"].endswith("same | … and 20 more spans")
+
+
+async def test_files_that_cannot_be_read_are_named_each(agent: Agent, tmp_path: Path) -> None:
+    """Missing ones, names that are too long, devices, and folders without a known file are errors of their own."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    paths = [
+        "x" * 5000,
+        str(tmp_path / "fifo"),
+        "/dev/zero",
+        str(tmp_path / "folder"),
+        str(tmp_path / "none"),
+    ]
+    answer = structured(await agent.call_tool("ingest_otel_traces", {"log_files": paths}))
+    assert answer["status"] == "warning"
+    said_of = " ".join(answer["errors"])
+    assert len(answer["errors"]) == len(paths)
+    for words in ("File not found: x", "fifo: it is no regular file", "zero: it is no regular file",
+                  "folder: no file in this folder", f"File not found: {tmp_path / 'none'}"):  # fmt: skip
+        assert words in said_of
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from receiver.access import Access
 from receiver.app.embedded import EmbeddedReceiver
 from receiver.app.request_reader import DecodingRequestReader
+from receiver.cli.mcp import ReachedAccess
 from receiver.config import Settings
 from receiver.mcp.server import build_server
 from tests.support.command_line import clean_environment
@@ -223,6 +224,60 @@ def test_stdio_ends_by_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     assert process.wait(timeout=60) == 0
     process.stdin.close()
     process.stdout.close()
+
+
+def test_stdio_ends_well_when_nobody_reads_its_answers(tmp_path: Path) -> None:
+    """A client that was killed is no failure: exit code 0, nothing in the log."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "receiver", "mcp", "--endpoint", "http://127.0.0.1:1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write(json.dumps(_INITIALIZE) + "\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["id"] == 1
+    process.stdout.close()
+    process.stdin.write(json.dumps(_CALL) + "\n")
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+async def test_a_call_that_comes_while_the_directory_is_let_go_of_waits_for_that(tmp_path: Path) -> None:
+    """The directory is closed before it is opened again: no call finds it taken."""
+    access = ReachedAccess(None, str(tmp_path / "own"), idle_s=0)
+    try:
+        for turns in range(1, 8):
+            assert "records" in await access.ask("stats")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+    finally:
+        await access.close()
+
+
+async def test_a_call_lets_go_only_of_the_receiver_that_failed_it(
+    listener: McpListener, settings: Settings, tmp_path: Path
+) -> None:
+    """Calls that fail together reach the next receiver once; none closes it under another one."""
+    access = ReachedAccess(listener.url, str(tmp_path / "own"))
+    own = settings.model_copy(update={"data_dir": str(tmp_path / "own")})
+    await (await EmbeddedReceiver.open(own)).close()  # makes the directory
+    try:
+        await access.ask("stats")
+        await listener.stop()
+        found = await asyncio.gather(*(access.ask("stats") for _ in range(8)))
+        assert all("records" in each for each in found)
+    finally:
+        await access.close()
+        await listener.start()
 
 
 async def test_stdio_opens_a_data_directory_that_nobody_serves(listener: McpListener, tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -13,10 +14,12 @@ from receiver.questions import AgentRecord
 from receiver.sessions.prices import packaged_prices
 from receiver.sessions.session import session_tree
 from receiver.signals import Signal
+from receiver.sources.claude_code import ClaudeCodeParser
 from receiver.sources.codex import CodexParser
 from receiver.sources.gemini_cli import GeminiSessionParser
 from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, Agent, OutfileParser
 from receiver.sources.qwen_code import QwenSessionParser
+from receiver.sources.source import Parser
 from tests.support.agent_files import (
     SESSION,
     T0,
@@ -30,6 +33,7 @@ from tests.support.agent_files import (
     read,
 )
 from tests.support.agent_records import records_of_logs, records_of_traces
+from tests.support.session_files import usual_session
 
 _SUMS = ("turn_count", "model_calls", "tool_calls", "errors", "tokens", "cost_usd")
 
@@ -127,6 +131,51 @@ def test_what_a_file_says_went_wrong_in_a_turn_counts_beside_a_tool_that_failed(
     assert [each["error"] for each in shown["turns"][0]["faults"]] == ["quota exceeded"]
     aborted = [*codex_rollout()[:16], codex_rollout()[-1]]
     assert session(read(CodexParser(), lines(aborted)))["errors"] == 2
+
+
+@pytest.mark.parametrize(
+    ("parser", "documents"),
+    [
+        (ClaudeCodeParser, usual_session().data.splitlines()),
+        (CodexParser, lines(codex_rollout())),
+        (GeminiSessionParser, lines(gemini_chat())),
+        (QwenSessionParser, lines(qwen_chat())),
+    ],
+    ids=["claude", "codex", "gemini", "qwen"],
+)
+def test_a_tool_that_ran_when_its_file_was_read_keeps_its_answer(
+    parser: Callable[[], Parser], documents: list[bytes]
+) -> None:
+    """Wherever the first reading of a file that is being written stopped: the next one knows how the tool went."""
+    expected = [call for call in _calls(session(read(parser(), documents))) if call["type"] == "tool"]
+    assert any(call["status"] == "error" for call in expected)
+    for end in range(1, len(documents)):
+        first = parser()
+        units = [unit for each in documents[:end] for unit in first.feed(each)]
+        units += first.flush(finished=True, settled=False)
+        shown = session(units, read(parser(), documents))
+        assert [call for call in _calls(shown) if call["type"] == "tool"] == expected, end
+
+
+@pytest.mark.parametrize(
+    ("parser", "documents"),
+    [
+        (CodexParser, lines(codex_rollout())),
+        (GeminiSessionParser, lines(gemini_chat())),
+        (QwenSessionParser, lines(qwen_chat())),
+    ],
+    ids=["codex", "gemini", "qwen"],
+)
+def test_a_call_that_waited_for_its_tokens_when_its_file_was_read_gets_them(
+    parser: Callable[[], Parser], documents: list[bytes]
+) -> None:
+    """A file that is being written may have the answer before its tokens, or the tokens before the answer."""
+    expected = session(read(parser(), documents))["tokens"]
+    for end in range(1, len(documents)):
+        first = parser()
+        units = [unit for each in documents[:end] for unit in first.feed(each)]
+        units += first.flush(finished=True, settled=False)
+        assert session(units, read(parser(), documents))["tokens"] == expected, end
 
 
 def test_a_rollout_of_the_first_form_has_its_model_calls() -> None:

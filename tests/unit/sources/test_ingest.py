@@ -82,6 +82,15 @@ async def test_a_problem_of_one_file_ends_no_other(folder: Path) -> None:
     assert (said["ok"], said["totals"]["files"]) == (False, 5)
 
 
+async def test_a_path_that_cannot_be_looked_at_ends_no_other(folder: Path) -> None:
+    """Names that are too long, home folders of nobody and zero bytes are problems of their own."""
+    odd = ["x" * 5000, "~no-such-user/a.jsonl", "a\0b"]
+    good = folder / "projects" / "-projects-shop" / "traces.json"
+    report = await stored([*odd, good], KeptUnits())
+    assert [file.ok for file in report.files] == [False] * 3 + [True]
+    assert report.records == {"spans": 2}
+
+
 async def test_patterns_and_the_home_folder_are_understood(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

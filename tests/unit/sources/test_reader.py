@@ -16,7 +16,7 @@ from receiver.ports import ImportUnit
 from receiver.signals import Signal
 from receiver.sources.formats import ReadingContext
 from receiver.sources.otlp_messages import record_count
-from receiver.sources.reader import file_batches
+from receiver.sources.reader import file_batches, open_file
 from receiver.sources.reading import FileReading
 from tests.support.otlp_requests import make_span, traces
 from tests.support.session_files import otlp_line, trace_dict, usual_session
@@ -236,3 +236,11 @@ def test_reading_takes_no_more_memory_for_a_longer_file(tmp_path: Path) -> None:
 
     short, long = peak(150), peak(450)
     assert long < short * 1.6
+
+
+def test_reading_ends_where_it_would_wait(tmp_path: Path) -> None:
+    """What only looks like a regular file (/proc/kmsg) is read as far as it goes, and not waited for."""
+    (tmp_path / "file").write_bytes(b"x")
+    raw, _ = open_file(tmp_path / "file")
+    with raw:
+        assert not os.get_blocking(raw.fileno())
