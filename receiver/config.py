@@ -167,7 +167,8 @@ class QueryConfig(Section):
     )
     max_limit: PositiveInt = Field(1000, description="Most results that a caller may ask for.")
     question_cache: Annotated[int, Field(ge=0)] = Field(
-        1000, description="Recent questions whose vectors are kept, so that the same one again needs no model."
+        1000,
+        description="Recent questions whose vectors are kept, so that the same one again needs no model.",
     )
     sql_rows: PositiveInt = Field(10_000, description="Most rows of a SQL answer.")
     sql_bytes: Bytes = Field(16 * MIB, description="Most bytes of a SQL answer.")

@@ -10,11 +10,11 @@ from receiver.decode.nested_values import NestedValues
 from receiver.errors import MalformedRequestError, PermanentError
 from receiver.ports import Encoding, ExportRequest, Transport, Verdict
 from receiver.signals import Signal
-from receiver.sources.otlp_file import ReadRequest
+from receiver.sources.collector.otlp_file import ReadRequest
 
 
 class DecodingRequestReader:
-    """Implements ``receiver.sources.otlp_file.RequestReader``. Threads: one at a time; blocks for the CPU only."""
+    """Implements ``receiver.sources.collector.otlp_file.RequestReader``. Threads: one at a time; blocks for the CPU only."""
 
     def __init__(self, limits: LimitsConfig | None = None) -> None:
         """Judge by the limits of one request; by default those of a receiver that nobody configured."""

@@ -12,7 +12,7 @@ from receiver.decode.json_request import protobuf_from_json
 from receiver.errors import InvalidTraceError
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
-from receiver.sources.trace_dict import TraceDicts
+from receiver.sources.trace_dicts.units import TraceDicts
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from uuid import UUID
 import orjson
 
 from receiver.access import Access
-from receiver.sources.trace_dict import SYSTEM_ID, TRACE_ID, UNKNOWN, system_of
-from receiver.sources.trace_dict_span import END_MISSING, PARENT_ID, SPAN_ID, START_MISSING
+from receiver.sources.trace_dicts.span import END_MISSING, PARENT_ID, SPAN_ID, START_MISSING
+from receiver.sources.trace_dicts.units import SYSTEM_ID, TRACE_ID, UNKNOWN, system_of
 
 RECORD = "otlp_receiver.record"
 """Attribute: the span is a HotRecord; its text is in ``message``, its metadata in ``metadata``."""

@@ -11,7 +11,7 @@ from receiver.errors import InvalidTraceError
 from receiver.ingester.conversations import RECORD
 from receiver.ingester.validation import ValidationError
 from receiver.ports import ImportUnit
-from receiver.sources.trace_dict import TraceDicts
+from receiver.sources.trace_dicts.units import TraceDicts
 
 NAME = "conversation"
 """Name of the span that a record becomes."""

@@ -28,8 +28,8 @@ from receiver.ingester.validation import (
     checked_threshold,
 )
 from receiver.ingester.vectors import LocalVectors
-from receiver.sources.trace_dict_fields import trace_id as trace_id_bytes
-from receiver.sources.trace_dict_span import SPAN_ID
+from receiver.sources.trace_dicts.fields import trace_id as trace_id_bytes
+from receiver.sources.trace_dicts.span import SPAN_ID
 from receiver.times import rfc3339
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"

@@ -13,7 +13,7 @@ from typing import Any
 from receiver.access import Access
 from receiver.ingester.validation import checked_text
 from receiver.questions import Filters
-from receiver.sources.trace_dict import SYSTEM_ID, system_of
+from receiver.sources.trace_dicts.units import SYSTEM_ID, system_of
 
 Rows = list[dict[str, Any]]
 _MOST_SERVICES = 10

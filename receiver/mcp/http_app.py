@@ -26,7 +26,7 @@ from receiver.config import Settings
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from receiver.sources.otlp_file import RequestReader
+    from receiver.sources.collector.otlp_file import RequestReader
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -15,11 +15,11 @@ from receiver.access import Access, Given
 from receiver.errors import InvalidTraceError, PermanentError, RetryableError
 from receiver.ports import Encoding, ImportOutcome, ImportUnit, Outcome
 from receiver.signals import Signal
+from receiver.sources.collector.otlp_file import RequestReader
+from receiver.sources.collector.otlp_messages import record_count
 from receiver.sources.ingest import Progress, ingest_files
 from receiver.sources.ingest_report import FileReport
-from receiver.sources.otlp_file import RequestReader
-from receiver.sources.otlp_messages import record_count
-from receiver.sources.trace_dict import ReadOtlp, TraceDicts
+from receiver.sources.trace_dicts.units import ReadOtlp, TraceDicts
 
 BACKEND = "duckdb"
 """What the documented tools call ``storage_backend``."""

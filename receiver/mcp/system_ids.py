@@ -1,7 +1,7 @@
 """Which system a trace comes from, and what else the documented tools tell of a trace, asked in SQL.
 
 A system is the resource attribute ``system_id``; a resource without one is of the system that its service's name
-tells (``receiver.sources.trace_dict.system_of``): what was sent live and what was ingested are found alike.
+tells (``receiver.sources.trace_dicts.units.system_of``): what was sent live and what was ingested are found alike.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from receiver.mcp.answers import Answers
-from receiver.sources.trace_dict import SYSTEM_ID, TRACE_ID, UNKNOWN, system_of
+from receiver.sources.trace_dicts.units import SYSTEM_ID, TRACE_ID, UNKNOWN, system_of
 from receiver.times import rfc3339
 
 ORIGINAL_ID = TRACE_ID

@@ -15,11 +15,11 @@ from typing import IO
 
 from receiver.access import Access
 from receiver.ports import ImportUnit
+from receiver.sources.collector.otlp_file import RequestReader
 from receiver.sources.formats import ReadingContext
 from receiver.sources.ingest import finish_report, in_thread, store_units
 from receiver.sources.ingest_paths import FoundFile, files_of
 from receiver.sources.ingest_report import FileReport
-from receiver.sources.otlp_file import RequestReader
 from receiver.sources.reader import (
     SETTLED_S,
     UnreadableFileError,

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from receiver.errors import PermanentError
 from receiver.ports import Encoding
 from receiver.signals import Signal
-from receiver.sources.claude_code import ClaudeCodeParser
-from receiver.sources.claude_code_records import recognises_claude_code
-from receiver.sources.codex import CodexParser, recognises_rollout
+from receiver.sources.claude_code.parser import ClaudeCodeParser
+from receiver.sources.claude_code.records import recognises_claude_code
+from receiver.sources.codex.parser import CodexParser, recognises_rollout
+from receiver.sources.collector.otlp_file import OtlpFileParser, RequestReader, element_keys, recognises_otlp
+from receiver.sources.collector.otlp_messages import SizedMessages, looks_sized
 from receiver.sources.detect import is_on_one_line
 from receiver.sources.documents import Framing, Lines, Values
 from receiver.sources.gemini_cli import (
@@ -18,13 +20,11 @@ from receiver.sources.gemini_cli import (
     recognises_gemini_outfile,
     recognises_gemini_session,
 )
-from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, OutfileParser
 from receiver.sources.json_elements import Elements
-from receiver.sources.otlp_file import OtlpFileParser, RequestReader, element_keys, recognises_otlp
-from receiver.sources.otlp_messages import SizedMessages, looks_sized
+from receiver.sources.outfiles.parser import GEMINI_CLI, QWEN_CODE, OutfileParser
 from receiver.sources.qwen_code import QwenSessionParser, recognises_qwen_outfile, recognises_qwen_session
 from receiver.sources.source import Parser
-from receiver.sources.trace_file import TraceFileParser, list_key, recognises_traces
+from receiver.sources.trace_dicts.file import TraceFileParser, list_key, recognises_traces
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from typing import Any
 
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
-from receiver.sources.contents import Part, as_text, reasoning_part, tool_call_part
-from receiver.sources.contents_document import instant, mapping, sequence, text
-from receiver.sources.contents_google import google_parts, google_usage
-from receiver.sources.contents_session import SessionTrace, Turn, put_answer
-from receiver.sources.contents_tools import OpenTools
+from receiver.sources.contents.document import instant, mapping, sequence, text
+from receiver.sources.contents.google import google_parts, google_usage
+from receiver.sources.contents.messages import Part, as_text, reasoning_part, tool_call_part
+from receiver.sources.contents.open_tools import OpenTools
+from receiver.sources.contents.session_trace import SessionTrace, Turn, put_answer
 from receiver.sources.documents import parsed_object
-from receiver.sources.js_telemetry_outfile import GEMINI_CLI, recognises_outfile
+from receiver.sources.outfiles.parser import GEMINI_CLI, recognises_outfile
 from receiver.sources.source import MalformedDocumentError
 
 _PROJECT = re.compile(rb'"projectHash"\s*:\s*"')

@@ -17,11 +17,11 @@ from receiver.access import Access
 from receiver.errors import PermanentError, ReceiverError, RetryableError
 from receiver.ports import ImportOutcome, ImportUnit
 from receiver.signals import Signal
+from receiver.sources.collector.otlp_file import RequestReader
+from receiver.sources.collector.otlp_messages import record_count
 from receiver.sources.formats import ReadingContext
 from receiver.sources.ingest_paths import FoundFile, files_of
 from receiver.sources.ingest_report import FileReport, IngestReport
-from receiver.sources.otlp_file import RequestReader
-from receiver.sources.otlp_messages import record_count
 from receiver.sources.reader import Batch, file_batches
 from receiver.sources.reading import FileReading
 

@@ -12,15 +12,15 @@ from typing import Any
 
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
-from receiver.sources.contents import Part, as_text
-from receiver.sources.contents_document import instant, mapping, nanoseconds, sequence, text, whole
-from receiver.sources.contents_google import google_parts, google_usage
-from receiver.sources.contents_session import SessionTrace, Turn, Usage, put_answer
-from receiver.sources.contents_tools import OpenTools
+from receiver.sources.contents.document import instant, mapping, nanoseconds, sequence, text, whole
+from receiver.sources.contents.google import google_parts, google_usage
+from receiver.sources.contents.messages import Part, as_text
+from receiver.sources.contents.open_tools import OpenTools
+from receiver.sources.contents.session_trace import SessionTrace, Turn, Usage, put_answer
 from receiver.sources.detect import lines_of, without_mark
 from receiver.sources.documents import parsed_object
-from receiver.sources.js_telemetry_outfile import QWEN_CODE, recognises_outfile
-from receiver.sources.js_telemetry_turns import PROVIDERS, usage_of
+from receiver.sources.outfiles.parser import QWEN_CODE, recognises_outfile
+from receiver.sources.outfiles.turns import PROVIDERS, usage_of
 from receiver.sources.source import MalformedDocumentError
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from receiver.ports import ImportUnit
+from receiver.sources.collector.otlp_file import OtlpFileParser
 from receiver.sources.detect import HEAD_BYTES, without_mark
 from receiver.sources.documents import Damage, Framing, Piece
 from receiver.sources.formats import PARSERS, Format, ReadingContext, known_titles
-from receiver.sources.otlp_file import OtlpFileParser
 from receiver.sources.source import MalformedDocumentError, Parser
 
 _LISTED = 10

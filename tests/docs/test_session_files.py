@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from receiver.sources.claude_code import ClaudeCodeParser
-from receiver.sources.contents import CONTENT_LIMIT, LEFT_OUT
+from receiver.sources.claude_code.parser import ClaudeCodeParser
+from receiver.sources.contents.messages import CONTENT_LIMIT, LEFT_OUT
 from receiver.sources.documents import DOCUMENT_LIMIT, UNFINISHED
 from receiver.sources.formats import PARSERS
 from tests.support.pages import text_of

@@ -15,9 +15,9 @@ from receiver.config import LimitsConfig
 from receiver.decode.decoder import ColumnDecoder
 from receiver.decode.nested_values import NestedValues
 from receiver.ports import ExportRequest, ImportUnit, Verdict
-from receiver.sources.codex import CodexParser
+from receiver.sources.codex.parser import CodexParser
 from receiver.sources.gemini_cli import GeminiSessionParser
-from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, OutfileParser
+from receiver.sources.outfiles.parser import GEMINI_CLI, QWEN_CODE, OutfileParser
 from receiver.sources.qwen_code import QwenSessionParser
 from receiver.sources.source import MalformedDocumentError, Parser
 from tests.support.agent_files import (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.ports import ImportUnit
-from receiver.sources.claude_code import ClaudeCodeParser
+from receiver.sources.claude_code.parser import ClaudeCodeParser
 from receiver.sources.documents import Document, Framing, Lines, Values
 from receiver.sources.source import MalformedDocumentError
 from tests.support.session_files import ClaudeTranscript, said, units_of, usual_session, wanted

@@ -15,8 +15,8 @@ from receiver.config import LimitsConfig
 from receiver.decode.json_request import protobuf_from_json
 from receiver.errors import InvalidTraceError
 from receiver.signals import Signal
-from receiver.sources.trace_dict import TraceDicts
-from receiver.sources.trace_dict_times import Moments, unix_ns
+from receiver.sources.trace_dicts.times import Moments, unix_ns
+from receiver.sources.trace_dicts.units import TraceDicts
 from tests.support.decoding import Decoding
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)

@@ -35,7 +35,11 @@ class IntakeDouble:
         return self._budget.statistics().used_bytes
 
     async def accept(
-        self, request: ExportRequest, *, wait_s: float, import_keys: Sequence[bytes] = ()
+        self,
+        request: ExportRequest,
+        *,
+        wait_s: float,
+        import_keys: Sequence[bytes] = (),  # noqa: ARG002 - the port's signature
     ) -> Outcome:
         """Keep the request, wait while blocked, then raise ``error`` or return ``outcome``."""
         async with self._changed:

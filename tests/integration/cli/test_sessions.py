@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from receiver.sources.claude_code import ClaudeCodeParser
+from receiver.sources.claude_code.parser import ClaudeCodeParser
 from tests.support import claude_code_signals as signals
 from tests.support.command_line import otlp_receiver
 from tests.support.receiver_process import ReceiverProcess

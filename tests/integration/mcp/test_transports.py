@@ -252,7 +252,7 @@ def test_stdio_ends_well_when_nobody_reads_its_answers(tmp_path: Path) -> None:
 
 
 async def test_a_call_that_comes_while_the_directory_is_let_go_of_waits_for_that(tmp_path: Path) -> None:
-    """The directory is closed before it is opened again: no call finds it taken."""
+    """However soon it comes: no call finds the directory taken by the one before."""
     access = ReachedAccess(None, str(tmp_path / "own"), idle_s=0)
     try:
         for turns in range(1, 8):
@@ -263,10 +263,10 @@ async def test_a_call_that_comes_while_the_directory_is_let_go_of_waits_for_that
         await access.close()
 
 
-async def test_a_call_lets_go_only_of_the_receiver_that_failed_it(
+async def test_calls_that_fail_together_all_reach_the_data_directory(
     listener: McpListener, settings: Settings, tmp_path: Path
 ) -> None:
-    """Calls that fail together reach the next receiver once; none closes it under another one."""
+    """When the receiver is gone each of them is answered from the directory that is configured instead."""
     access = ReachedAccess(listener.url, str(tmp_path / "own"))
     own = settings.model_copy(update={"data_dir": str(tmp_path / "own")})
     await (await EmbeddedReceiver.open(own)).close()  # makes the directory

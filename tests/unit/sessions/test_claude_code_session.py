@@ -14,7 +14,7 @@ import pytest
 from receiver.questions import AgentRecord
 from receiver.sessions.prices import packaged_prices
 from receiver.sessions.session import session_tree
-from receiver.sources.claude_code import ClaudeCodeParser
+from receiver.sources.claude_code.parser import ClaudeCodeParser
 from tests.support import claude_code_signals as signals
 from tests.support.agent_records import (
     records_of_file,

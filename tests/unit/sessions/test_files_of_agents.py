@@ -14,10 +14,10 @@ from receiver.questions import AgentRecord
 from receiver.sessions.prices import packaged_prices
 from receiver.sessions.session import session_tree
 from receiver.signals import Signal
-from receiver.sources.claude_code import ClaudeCodeParser
-from receiver.sources.codex import CodexParser
+from receiver.sources.claude_code.parser import ClaudeCodeParser
+from receiver.sources.codex.parser import CodexParser
 from receiver.sources.gemini_cli import GeminiSessionParser
-from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, Agent, OutfileParser
+from receiver.sources.outfiles.parser import GEMINI_CLI, QWEN_CODE, Agent, OutfileParser
 from receiver.sources.qwen_code import QwenSessionParser
 from receiver.sources.source import Parser
 from tests.support.agent_files import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from receiver.sources.codex import CodexParser
-from receiver.sources.contents import LEFT_OUT
-from receiver.sources.contents_tools import UNANSWERED
+from receiver.sources.codex.parser import CodexParser
+from receiver.sources.contents.messages import LEFT_OUT
+from receiver.sources.contents.open_tools import UNANSWERED
 from receiver.sources.gemini_cli import GeminiSessionParser
 from receiver.sources.qwen_code import QwenSessionParser
 from receiver.sources.source import MalformedDocumentError, trace_id_of

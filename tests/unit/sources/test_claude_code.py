@@ -7,8 +7,8 @@ import json
 import orjson
 import pytest
 
-from receiver.sources.claude_code import ClaudeCodeParser
-from receiver.sources.claude_code_records import recognises_claude_code
+from receiver.sources.claude_code.parser import ClaudeCodeParser
+from receiver.sources.claude_code.records import recognises_claude_code
 from receiver.sources.source import MalformedDocumentError, trace_id_of
 from tests.support.session_files import (
     SESSION,

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from receiver.sources.contents import (
+from receiver.sources.contents.google import google_usage
+from receiver.sources.contents.messages import (
     CONTENT_LIMIT,
     LEFT_OUT,
     MESSAGES_LIMIT,
@@ -19,7 +20,6 @@ from receiver.sources.contents import (
     text_part,
     tool_call_part,
 )
-from receiver.sources.contents_google import google_usage
 
 
 def _said(*texts: str) -> list[dict[str, object]]:

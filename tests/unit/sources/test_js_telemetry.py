@@ -13,8 +13,8 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
-from receiver.sources.js_telemetry_metrics import LOST
-from receiver.sources.js_telemetry_outfile import GEMINI_CLI, QWEN_CODE, OutfileParser
+from receiver.sources.outfiles.metrics import LOST
+from receiver.sources.outfiles.parser import GEMINI_CLI, QWEN_CODE, OutfileParser
 from receiver.sources.source import MalformedDocumentError
 from tests.support.agent_files import (
     SESSION,

@@ -14,8 +14,8 @@ import zstandard
 from receiver.app.request_reader import DecodingRequestReader
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
+from receiver.sources.collector.otlp_messages import record_count
 from receiver.sources.formats import ReadingContext
-from receiver.sources.otlp_messages import record_count
 from receiver.sources.reader import file_batches, open_file
 from receiver.sources.reading import FileReading
 from tests.support.otlp_requests import make_span, traces

@@ -18,7 +18,7 @@ from receiver.decode.json_request import protobuf_from_json
 from receiver.errors import InvalidTraceError
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
-from receiver.sources.trace_dict import TraceDicts, system_of, trace_units
+from receiver.sources.trace_dicts.units import TraceDicts, system_of, trace_units
 from tests.support.decoding import Decoding
 
 NOON = 1_704_110_400_000_000_000

@@ -13,7 +13,7 @@ from typing import Any
 
 from receiver.otlp.encode_logs import LogDraft
 from receiver.otlp.span import AttributeInput, EventDraft, LinkDraft, SpanDraft, SpanKind, StatusCode
-from receiver.sources.contents_document import mapping, sequence, text, whole
+from receiver.sources.contents.document import mapping, sequence, text, whole
 from receiver.sources.source import MalformedDocumentError
 
 CIRCULAR = "[Circular]"

@@ -13,7 +13,9 @@ from typing import Any
 from receiver.otlp.encode_logs import LogDraft
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
-from receiver.sources.contents import (
+from receiver.sources.contents.document import maybe_json, nanoseconds, sequence, text, whole
+from receiver.sources.contents.google import google_message, google_messages, google_usage
+from receiver.sources.contents.messages import (
     REPEATED,
     Message,
     Part,
@@ -25,9 +27,7 @@ from receiver.sources.contents import (
     put_messages,
     text_part,
 )
-from receiver.sources.contents_document import maybe_json, nanoseconds, sequence, text, whole
-from receiver.sources.contents_google import google_message, google_messages, google_usage
-from receiver.sources.contents_session import SessionTrace, Turn, Usage
+from receiver.sources.contents.session_trace import SessionTrace, Turn, Usage
 
 QUIET_NS = 60_000_000_000
 """Exporters write spans seconds after events: what is older than this by the file's own clock has none."""
@@ -64,7 +64,7 @@ class Events:
             service: The agent's name.
             prefix: What the events' names begin with.
             provider: Of the models, where events do not say it.
-            whole_output: See :func:`receiver.sources.contents_google.google_usage`.
+            whole_output: See :func:`receiver.sources.contents.google.google_usage`.
         """
         self._whole_output = whole_output
         self._format = format_name

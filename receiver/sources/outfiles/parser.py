@@ -19,10 +19,10 @@ from receiver.otlp.encode_metrics import encode_metrics
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
-from receiver.sources.contents import REPEATED, SeenMessages, as_text
-from receiver.sources.contents_document import maybe_json, text
+from receiver.sources.contents.document import maybe_json, text
+from receiver.sources.contents.messages import REPEATED, SeenMessages, as_text
 from receiver.sources.documents import parsed_object
-from receiver.sources.js_telemetry import (
+from receiver.sources.outfiles.js_telemetry import (
     is_log,
     is_metrics,
     is_span,
@@ -31,8 +31,8 @@ from receiver.sources.js_telemetry import (
     scope_of,
     span_of,
 )
-from receiver.sources.js_telemetry_metrics import Collection, latest_of
-from receiver.sources.js_telemetry_turns import Events
+from receiver.sources.outfiles.metrics import Collection, latest_of
+from receiver.sources.outfiles.turns import Events
 from receiver.sources.source import MalformedDocumentError, unit_key
 
 _HISTORY = ("request_text", "gen_ai.input.messages")

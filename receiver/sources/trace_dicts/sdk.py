@@ -16,7 +16,7 @@ from receiver.otlp.encode import encode_scope
 from receiver.otlp.span_fields import SpanFields
 from receiver.otlp.span_fields import status as status_field
 from receiver.otlp.wire import EVENT_ATTRIBUTE, LINK_ATTRIBUTE, attributes, sized, utf8, varint
-from receiver.sources.trace_dict_fields import kind, shown, status
+from receiver.sources.trace_dicts.fields import kind, shown, status
 
 END_MISSING = "otlp_receiver.end_time_missing"
 _FLAGS = struct.Struct("<I").pack

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from receiver.ports import ImportUnit
-from receiver.sources.codex_calls import ModelCalls
-from receiver.sources.codex_items import (
+from receiver.sources.codex.calls import ModelCalls
+from receiver.sources.codex.items import (
     Line,
     input_of,
     is_context,
@@ -20,13 +20,13 @@ from receiver.sources.codex_items import (
     result_of,
     tool_call_of,
 )
-from receiver.sources.contents import (
+from receiver.sources.contents.document import mapping, sequence, text, whole
+from receiver.sources.contents.messages import (
     as_text,
     tool_call_part,
 )
-from receiver.sources.contents_document import mapping, sequence, text, whole
-from receiver.sources.contents_session import SessionTrace, Turn
-from receiver.sources.contents_tools import OpenTools
+from receiver.sources.contents.open_tools import OpenTools
+from receiver.sources.contents.session_trace import SessionTrace, Turn
 from receiver.sources.detect import lines_of, without_mark
 from receiver.sources.source import MalformedDocumentError
 

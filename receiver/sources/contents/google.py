@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from receiver.sources.contents import (
+from receiver.sources.contents.document import mapping, sequence, text, whole
+from receiver.sources.contents.messages import (
     Message,
     Part,
     message,
@@ -16,8 +17,7 @@ from receiver.sources.contents import (
     tool_call_part,
     tool_response_part,
 )
-from receiver.sources.contents_document import mapping, sequence, text, whole
-from receiver.sources.contents_session import Usage
+from receiver.sources.contents.session_trace import Usage
 
 _ROLES = {"model": "assistant", "user": "user", "system": "system", "function": "tool", "tool": "tool"}
 

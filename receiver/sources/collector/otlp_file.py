@@ -17,9 +17,9 @@ import xxhash
 from receiver.errors import PermanentError
 from receiver.ports import Encoding, ImportUnit
 from receiver.signals import Signal
+from receiver.sources.collector.otlp_messages import signal_of_protobuf
 from receiver.sources.detect import outline_of
 from receiver.sources.documents import parsed_object
-from receiver.sources.otlp_messages import signal_of_protobuf
 from receiver.sources.source import MalformedDocumentError
 
 SIGNAL_KEYS = {

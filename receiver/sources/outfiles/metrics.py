@@ -20,8 +20,8 @@ from receiver.otlp.encode_metrics import (
     Temporality,
 )
 from receiver.otlp.span import AttributeInput
-from receiver.sources.contents_document import mapping, sequence, text, whole
-from receiver.sources.js_telemetry import CIRCULAR, attributes_of, hr_time
+from receiver.sources.contents.document import mapping, sequence, text, whole
+from receiver.sources.outfiles.js_telemetry import CIRCULAR, attributes_of, hr_time
 
 LOST = "otlp_receiver.source.attributes_lost"
 """Attribute of a point whose own attributes the file does not hold: which such point of its metric it is."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from receiver.errors import InvalidTraceError
 from receiver.otlp.span import AttributeInput, EventDraft, LinkDraft, SpanKind, StatusCode
 from receiver.sources.source import span_id_of, trace_id_of
-from receiver.sources.trace_dict_times import exact_ns, unix_ns
+from receiver.sources.trace_dicts.times import exact_ns, unix_ns
 
 T = TypeVar("T")
 Named = Mapping[str, Any]

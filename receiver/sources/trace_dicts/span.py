@@ -17,7 +17,7 @@ from receiver.otlp.span_fields import events as events_field
 from receiver.otlp.span_fields import links as links_field
 from receiver.otlp.span_fields import status as status_field
 from receiver.otlp.wire import SPAN_ATTRIBUTE, attribute, sized, utf8
-from receiver.sources.trace_dict_fields import (
+from receiver.sources.trace_dicts.fields import (
     at,
     attributes,
     events,
@@ -32,7 +32,7 @@ from receiver.sources.trace_dict_fields import (
     status,
     status_in,
 )
-from receiver.sources.trace_dict_times import DURATIONS, Moments, exact_ns, span_duration_ns, unix_ns
+from receiver.sources.trace_dicts.times import DURATIONS, Moments, exact_ns, span_duration_ns, unix_ns
 from receiver.times import LATEST_NS
 
 PARENT_ID = "otlp_receiver.parent_span_id"

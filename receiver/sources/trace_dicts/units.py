@@ -20,12 +20,12 @@ from receiver.otlp.wire import RESOURCE_ATTRIBUTE, attributes, sized, utf8
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
 from receiver.sources.source import unit_key
-from receiver.sources.trace_dict_fields import at, first_of, shown
-from receiver.sources.trace_dict_fields import attributes as attributes_of
-from receiver.sources.trace_dict_fields import trace_id as trace_id_bytes
-from receiver.sources.trace_dict_otlp import checked_request, with_system_id
-from receiver.sources.trace_dict_sdk import SdkSpan, is_sdk_span
-from receiver.sources.trace_dict_span import SERVICE, DictSpan, DictSpans, resource_attributes
+from receiver.sources.trace_dicts.fields import at, first_of, shown
+from receiver.sources.trace_dicts.fields import attributes as attributes_of
+from receiver.sources.trace_dicts.fields import trace_id as trace_id_bytes
+from receiver.sources.trace_dicts.otlp import checked_request, with_system_id
+from receiver.sources.trace_dicts.sdk import SdkSpan, is_sdk_span
+from receiver.sources.trace_dicts.span import SERVICE, DictSpan, DictSpans, resource_attributes
 
 SCOPE = "otlp-receiver/python"
 """Instrumentation scope of spans that were made of trace dicts."""

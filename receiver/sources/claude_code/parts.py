@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from receiver.otlp.span import AttributeInput, EventDraft
-from receiver.sources.claude_code_records import Record
+from receiver.sources.claude_code.records import Record
 from receiver.sources.source import span_id_of
 
 AGENT = "claude_code"

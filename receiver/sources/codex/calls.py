@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
-from receiver.sources.codex_items import usage_of
-from receiver.sources.contents import REPEATED, Message, Part, SeenMessages, as_text, put_messages
-from receiver.sources.contents_document import mapping
-from receiver.sources.contents_session import SessionTrace, Turn, Usage, put_answer
+from receiver.sources.codex.items import usage_of
+from receiver.sources.contents.document import mapping
+from receiver.sources.contents.messages import REPEATED, Message, Part, SeenMessages, as_text, put_messages
+from receiver.sources.contents.session_trace import SessionTrace, Turn, Usage, put_answer
 
 
 @dataclass(slots=True)

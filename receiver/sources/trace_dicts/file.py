@@ -9,7 +9,7 @@ from receiver.ports import ImportUnit
 from receiver.sources.detect import lines_of, outline_of
 from receiver.sources.documents import parsed
 from receiver.sources.source import MalformedDocumentError
-from receiver.sources.trace_dict import ReadOtlp, TraceDicts
+from receiver.sources.trace_dicts.units import ReadOtlp, TraceDicts
 
 LIST_KEYS = ("traces", "data")
 """Keys of an object that holds the list; the first one that is there counts."""

@@ -12,10 +12,9 @@ from typing import Any
 
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
-from receiver.sources import contents
-from receiver.sources.claude_code_parts import Call, Tool, Turn
-from receiver.sources.claude_code_records import Record, is_interruption, prompt_of, read_record
-from receiver.sources.claude_code_spans import (
+from receiver.sources.claude_code.parts import Call, Tool, Turn
+from receiver.sources.claude_code.records import Record, is_interruption, prompt_of, read_record
+from receiver.sources.claude_code.spans import (
     agent_span_id,
     call_unit,
     root_span_id,
@@ -23,6 +22,7 @@ from receiver.sources.claude_code_spans import (
     tool_unit,
     turn_unit,
 )
+from receiver.sources.contents import messages as contents
 
 _CONVERSATIONS = 256
 _RECENT = 4_096

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from receiver.otlp.span import AttributeInput
 from receiver.ports import ImportUnit
-from receiver.sources.contents import put
-from receiver.sources.contents_session import SessionTrace, Turn
+from receiver.sources.contents.messages import put
+from receiver.sources.contents.session_trace import SessionTrace, Turn
 
 UNANSWERED = "otlp_receiver.source.unanswered"
 """Attribute: the file holds no answer of the tool."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from receiver.otlp.span import AttributeInput, EventDraft, SpanDraft, SpanKind, StatusCode
 from receiver.ports import ImportUnit
-from receiver.sources.contents import (
+from receiver.sources.contents.messages import (
     Part,
     count_left_out,
     cut,

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from receiver.sources.contents import Message, Part, message, reasoning_part, text_part
-from receiver.sources.contents_document import instant, mapping, maybe_json, sequence, text, whole
-from receiver.sources.contents_session import Usage
+from receiver.sources.contents.document import instant, mapping, maybe_json, sequence, text, whole
+from receiver.sources.contents.messages import Message, Part, message, reasoning_part, text_part
+from receiver.sources.contents.session_trace import Usage
 from receiver.sources.documents import parsed_object
 from receiver.sources.source import MalformedDocumentError
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from receiver.otlp.span import AttributeInput, LinkDraft, SpanDraft, SpanKind, StatusCode
 from receiver.ports import ImportUnit
-from receiver.sources import contents
-from receiver.sources.claude_code_parts import AGENT, Call, Tool, Turn
-from receiver.sources.claude_code_records import Record
+from receiver.sources.claude_code.parts import AGENT, Call, Tool, Turn
+from receiver.sources.claude_code.records import Record
+from receiver.sources.contents import messages as contents
 from receiver.sources.source import span_id_of, span_unit, trace_id_of, unit_key
 
 _SERVICE = "claude-code"

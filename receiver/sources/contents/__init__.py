@@ -1,0 +1,1 @@
+"""What parsers of sessions share: messages, tools, turns."""

@@ -1,0 +1,1 @@
+"""Traces as plain dicts, as Python code and documented files give them."""
