@@ -95,7 +95,7 @@ class Importer(Protocol):
 
         Raises:
             RetryableError: Some may be on disk, the others are not; hand all of them in again.
-            PermanentError: A unit is no request at all; nothing of this call was stored.
+            PermanentError: A unit is no request at all; what shares its request is not on disk, others may be.
 
         Cancellation: units that were taken up are committed all the same.
         """

@@ -83,7 +83,7 @@ class QueryApp:
         self._service = service
         self._metrics = metrics
         self._health = health
-        self._access = access
+        self._imports = None if access is None else imports.Imports(access)
         self._own_hosts = tuple(own_hosts)
         self._mounts = dict(mounts or {})
         self._clock = clock
@@ -136,10 +136,10 @@ class QueryApp:
                 if path == "/metrics":
                     return Reply(200, await self._metrics.render(), CONTENT_TYPE)
                 return self._plain[path]()
-            if path == imports.PATH and self._access is not None:
+            if path == imports.PATH and self._imports is not None:
                 if method != "POST":
                     return _wrong_method(("POST",))
-                return await imports.reply(self._access, scope, receive)
+                return await self._imports.reply(scope, receive)
             found = [(route, value) for route in ROUTES if (value := _match(route, scope)) is not None]
             if not found:
                 return error_reply(404, f"there is no {path}", f"{OPENAPI_PATH} lists what there is")

@@ -22,9 +22,24 @@ from receiver.signals import Signal
 PATH = f"{PREFIX}/imports"
 LARGEST_BODY = 96 << 20
 """A request of 64 MiB in base64 and a little more."""
+_BODIES = 2
 
 
-async def reply(access: Access, scope: Scope, receive: Receive) -> Reply:
+class Imports:
+    """Takes imports, two bodies at a time: what waits is in the sockets and not in memory."""
+
+    def __init__(self, access: Access) -> None:
+        """Hand in to ``access``."""
+        self._access = access
+        self._bodies = asyncio.Semaphore(_BODIES)
+
+    async def reply(self, scope: Scope, receive: Receive) -> Reply:
+        """Return the answer to one request; see :func:`_reply`."""
+        async with self._bodies:
+            return await _reply(self._access, scope, receive)
+
+
+async def _reply(access: Access, scope: Scope, receive: Receive) -> Reply:
     """Return which units are on disk now; those that were there before are false.
 
     Raises:

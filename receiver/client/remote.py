@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from receiver.access import Given
@@ -14,6 +14,7 @@ from receiver.client.server import NoAnswerError, Server
 from receiver.errors import EmbeddingOffError, RetryableError
 from receiver.ports import ImportOutcome, ImportUnit, Outcome
 from receiver.signals import Signal
+from receiver.units import in_parts
 
 _REQUEST_BYTES = 8 << 20
 _PATIENCE_S = 30.0
@@ -60,7 +61,7 @@ class RemoteAccess:
         stored: list[bool] = []
         rejected = 0
         messages: dict[str, None] = {}
-        for part in _parts(units):
+        for part in in_parts(units, most_bytes=_REQUEST_BYTES):
             answer = await asyncio.to_thread(
                 self._posted, [_unit(unit.signal, unit.payload, unit.key) for unit in part]
             )
@@ -108,16 +109,3 @@ def _unit(signal: Signal, payload: bytes, key: bytes | None) -> dict[str, str | 
         "signal": signal.value,
         "payload": b64encode(payload).decode(),
     }
-
-
-def _parts(units: Sequence[ImportUnit]) -> Iterator[list[ImportUnit]]:
-    part: list[ImportUnit] = []
-    size = 0
-    for unit in units:
-        if part and size + len(unit.payload) > _REQUEST_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(unit)
-        size += len(unit.payload)
-    if part:
-        yield part

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from receiver.config import Settings
 from receiver.ports import ExportRequest, ImportOutcome, ImportUnit, Intake, Outcome, Spool, Transport
 from receiver.signals import Signal
+from receiver.units import in_parts
 
 _REQUEST_BYTES = 1 << 20
-_REQUEST_UNITS = 10_000
 _WAIT_S = 60.0
 _IN_FLIGHT = 4
 
@@ -43,7 +43,9 @@ class UnitImporter:
                     known.add(unit.key)
                     new[unit.signal].append(unit)
             requests = [
-                (signal, part) for signal, members in new.items() for part in _parts(members, self._largest)
+                (signal, part)
+                for signal, members in new.items()
+                for part in in_parts(members, most_bytes=self._largest)
             ]
             gate = asyncio.Semaphore(_IN_FLIGHT)
             accepting = [asyncio.ensure_future(self._accept(gate, signal, part)) for signal, part in requests]
@@ -66,17 +68,3 @@ class UnitImporter:
                 )
             finally:
                 self._intake.budget.release(len(body))
-
-
-def _parts(units: list[ImportUnit], largest: int) -> Iterator[list[ImportUnit]]:
-    """Yield the units in parts of about ``largest`` bytes; a unit that is larger has one for itself."""
-    part: list[ImportUnit] = []
-    size = 0
-    for unit in units:
-        if part and (size + len(unit.payload) > largest or len(part) >= _REQUEST_UNITS):
-            yield part
-            part, size = [], 0
-        part.append(unit)
-        size += len(unit.payload)
-    if part:
-        yield part

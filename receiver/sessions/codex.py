@@ -9,8 +9,8 @@ cached ones, ``output_tokens`` the reasoning. ``tool_token_count`` holds the tot
 from __future__ import annotations
 
 from receiver.questions import AgentRecord
-from receiver.sessions.attributes import number, text, truth, whole
-from receiver.sessions.gemini_cli import stated_duration
+from receiver.sessions.attributes import number, text, whole
+from receiver.sessions.events import tool_event
 from receiver.sessions.statements import (
     CallKind,
     CallStatement,
@@ -53,18 +53,12 @@ def read_event(record: AgentRecord, event: str, context: Context) -> Statement |
             of_request=True,
         )
     if event == "tool_result":
-        success = truth(attributes, "success")
-        call_id = text(attributes, "call_id")
-        return CallStatement(
-            context=context,
-            kind=CallKind.TOOL,
-            end_ns=record.end_ns,
-            duration_ns=stated_duration(attributes),
-            ids=(call_id,) if call_id else (),
-            id_kinds=frozenset({"tool"} if call_id else ()),
+        return tool_event(
+            record,
+            context,
             name=text(attributes, "tool_name"),
-            failed=None if success is None else not success,
-            error=(error or text(attributes, "output")) if success is False else "",
+            call_id=text(attributes, "call_id"),
+            error=error or text(attributes, "output"),
         )
     return None
 

@@ -9,7 +9,8 @@ prompt and thoughts together: so thoughts stand beside the output (candidates) t
 from __future__ import annotations
 
 from receiver.questions import AgentRecord
-from receiver.sessions.attributes import Attributes, number, text, truth, whole
+from receiver.sessions.attributes import Attributes, number, text, whole
+from receiver.sessions.events import stated_duration, tool_event
 from receiver.sessions.statements import (
     CallKind,
     CallStatement,
@@ -21,8 +22,6 @@ from receiver.sessions.statements import (
 from receiver.sessions.tokens import Tokens, split_input
 
 TOKEN_METRIC = "gemini_cli.token.usage"  # noqa: S105 - the name of a metric
-
-_MS = 1_000_000
 
 
 def read_event(
@@ -69,18 +68,12 @@ def read_event(
             of_request=True,
         )
     if event == "tool_call":
-        success = truth(attributes, "success")
-        call_id = text(attributes, "call_id", "tool_call_id")
-        return CallStatement(
-            context=context,
-            kind=CallKind.TOOL,
-            end_ns=record.end_ns,
-            duration_ns=stated_duration(attributes),
-            ids=(call_id,) if call_id else (),
-            id_kinds=frozenset({"tool"} if call_id else ()),
+        return tool_event(
+            record,
+            context,
             name=text(attributes, "function_name"),
-            failed=None if success is None else not success,
-            error=text(attributes, "error", "error_type") if success is False else "",
+            call_id=text(attributes, "call_id", "tool_call_id"),
+            error=text(attributes, "error", "error_type"),
         )
     return None
 
@@ -94,12 +87,6 @@ def metric_tokens(attributes: Attributes, count: int) -> Tokens:
         cache_read=count if kind == "cache" else 0,
         reasoning=count if kind == "thought" else 0,
     )
-
-
-def stated_duration(attributes: Attributes) -> int | None:
-    """Return ``duration_ms`` in nanoseconds."""
-    stated = number(attributes, "duration_ms")
-    return None if stated is None else round(stated * _MS)
 
 
 def _usage(attributes: Attributes, *, thoughts_apart: bool) -> Tokens | None:
