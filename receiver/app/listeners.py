@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from receiver import __version__
 from receiver.access import Access
 from receiver.api.app import QueryApp
 from receiver.app.figures import RunningReceiver
-from receiver.app.request_reader import DecodingRequestReader
 from receiver.config import Settings
 from receiver.errors import StartError
 from receiver.mcp.http_app import PATH as MCP_PATH
@@ -20,6 +20,9 @@ from receiver.transport.asgi_server import AsgiServer
 from receiver.transport.endpoint import parse_endpoint
 from receiver.transport.grpc_server import GrpcServer
 from receiver.transport.http_server import HttpServer
+
+if TYPE_CHECKING:
+    from receiver.sources.collector.otlp_file import RequestReader
 
 _QUERY_CONNECTIONS = 256
 _QUERY_KEEP_ALIVE_S = 30.0
@@ -60,9 +63,7 @@ class Listeners:
         self._listen = settings.listen
         self._grpc = GrpcServer(intake, metrics, settings.limits)
         self._http = HttpServer(intake, metrics, settings.limits, settings.listen.cors_origins)
-        self._mcp = (
-            McpApp(access, settings, requests_of=DecodingRequestReader) if settings.mcp.enabled else None
-        )
+        self._mcp = McpApp(access, settings, requests_of=_request_reader) if settings.mcp.enabled else None
         self._query = AsgiServer(
             QueryApp(
                 service,
@@ -125,6 +126,12 @@ class Listeners:
                     f"{text} can be reached from other machines and there is no authentication",
                     hint="listen on localhost, or set listen.allow_remote: true to accept that",
                 )
+
+
+def _request_reader() -> RequestReader:
+    from receiver.app.request_reader import DecodingRequestReader  # noqa: PLC0415 - only files need it
+
+    return DecodingRequestReader()
 
 
 def _address(endpoint: str, ports: list[int]) -> str:

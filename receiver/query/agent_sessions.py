@@ -9,7 +9,6 @@ from typing import Any
 from receiver.errors import InvalidFilterError, NotFoundError
 from receiver.questions import AgentRecord, SessionFilters, StoreReader
 from receiver.sessions.prices import PriceTable, packaged_prices
-from receiver.sessions.session import session_summary, session_tree
 
 MOST_RECORDS = 100_000
 """Records of a session that are read unless more is asked for; they are held in memory while it is put together."""
@@ -45,8 +44,8 @@ class AgentSessions:
                 own = await self._reader.session_records([session_id], MOST_RECORDS)
             records = own.records.get(session_id, ())
             if records:  # none: it was deleted a moment ago
-                tree = await asyncio.to_thread(self._tree, session_id, records)
-                rows.append({**session_summary(tree), "truncated": own.truncated})
+                row = await asyncio.to_thread(self._summary, session_id, records)
+                rows.append({**row, "truncated": own.truncated})
         return {"sessions": rows, "truncated": any(row["truncated"] for row in rows)}
 
     async def session(self, session_id: str, limit: int = MOST_RECORDS) -> dict[str, Any]:
@@ -71,7 +70,14 @@ class AgentSessions:
         return {**tree, "truncated": found.truncated}
 
     def _tree(self, session_id: str, records: Sequence[AgentRecord]) -> dict[str, Any]:
+        from receiver.sessions.session import session_tree  # noqa: PLC0415 - not before the first question
+
         return session_tree(session_id, records, self._prices or packaged_prices())
+
+    def _summary(self, session_id: str, records: Sequence[AgentRecord]) -> dict[str, Any]:
+        from receiver.sessions.session import session_summary  # noqa: PLC0415 - see _tree
+
+        return session_summary(self._tree(session_id, records))
 
     async def _completed(self, prefix: str) -> str:
         if len(prefix) < _LEAST_PREFIX:

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -27,9 +28,6 @@ from receiver.errors import (
 from receiver.ports import Embedder, Rows
 from receiver.query.agent_sessions import MOST_RECORDS, AgentSessions
 from receiver.query.buckets import Aggregation, stretches
-from receiver.query.comparison import comparison_of
-from receiver.query.investigation import investigation_of, windows_of
-from receiver.query.outline import outline_of
 from receiver.query.reasons import reason, words_of
 from receiver.query.tree import span_tree
 from receiver.questions import (
@@ -287,7 +285,7 @@ class QueryService:
             NotFoundError: Nothing of it is stored.
         """
         found = await self._records_of(trace_id, _MOST_RECORDS)
-        answer = await asyncio.to_thread(outline_of, found, limit=self._checked_limit(limit))
+        answer = await asyncio.to_thread(_outline_of, found, limit=self._checked_limit(limit))
         return {"trace_id": trace_id.hex, **answer}
 
     async def compare(self, a: UUID, b: UUID, *, limit: int = 10) -> dict[str, Any]:
@@ -303,7 +301,7 @@ class QueryService:
         """
         first = await self._records_of(a, _MOST_RECORDS)
         second = await self._records_of(b, _MOST_RECORDS)
-        return await asyncio.to_thread(comparison_of, first, second, limit=self._checked_limit(limit))
+        return await asyncio.to_thread(_comparison_of, first, second, limit=self._checked_limit(limit))
 
     async def investigate(
         self,
@@ -330,13 +328,14 @@ class QueryService:
             QueryLimitError: It took too long.
         """
         limit = self._checked_limit(limit)
-        question = WindowQuestion(
-            *windows_of(since_ns, until_ns, baseline_since_ns, baseline_until_ns), service=service
-        )
+        investigation = await asyncio.to_thread(import_module, "receiver.query.investigation")
+        window, baseline = investigation.windows_of(since_ns, until_ns, baseline_since_ns, baseline_until_ns)
+        question = WindowQuestion(window, baseline, service=service)
         figures = await self._reader.window_figures(question)
-        return await asyncio.to_thread(
-            investigation_of, figures, question, prepare=self._prepare, limit=limit
+        found: dict[str, Any] = await asyncio.to_thread(
+            investigation.investigation_of, figures, question, prepare=self._prepare, limit=limit
         )
+        return found
 
     async def trace_spans(self, trace_ids: Sequence[UUID], *, limit: int = 200) -> Rows:
         """Return what spans of some traces say in short, earliest first, at most ``limit`` of each trace."""
@@ -476,6 +475,21 @@ class QueryService:
                 f"the limit must be between 1 and {self._config.max_limit}", hint="query.max_limit raises it"
             )
         return limit
+
+
+# Analyses are imported by the first question that needs them, in its thread: a start does not wait for them.
+
+
+def _outline_of(found: TraceRecords, *, limit: int) -> dict[str, Any]:
+    from receiver.query.outline import outline_of  # noqa: PLC0415 - see above
+
+    return outline_of(found, limit=limit)
+
+
+def _comparison_of(first: TraceRecords, second: TraceRecords, *, limit: int) -> dict[str, Any]:
+    from receiver.query.comparison import comparison_of  # noqa: PLC0415 - see above
+
+    return comparison_of(first, second, limit=limit)
 
 
 def _explained(rows: Rows, question: str) -> Rows:
