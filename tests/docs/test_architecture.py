@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from receiver.api import imports
 from receiver.app import listeners
 from receiver.decode import decoder, flattener, texts
 from receiver.embed import pool
@@ -35,6 +36,7 @@ _MIB = 20
         f"niced by {embed_worker._NICENESS}",
         f"{read_pool._WAITING_PER_READER} times as many waiting",
         f"{listeners._QUERY_CONNECTIONS} on the query listener",
+        f"{imports._BODIES} bodies at a time, of at most {imports.LARGEST_BODY >> _MIB} MiB",
         {0.5: "less half a second"}[transport_handover.MARGIN_S],
     ],
 )
