@@ -325,25 +325,6 @@ async def test_a_session_file_goes_in_over_one_transport_and_is_found_over_the_o
             assert (again["traces_ingested"], again["duplicates"]) == (0, 1)
 
 
-@pytest.mark.model
-async def test_a_session_file_is_found_by_meaning_over_the_other_transport(tmp_path: Path) -> None:
-    """With the real model: ingested over stdio, found over HTTP by words that the session does not have."""
-    file = tmp_path / "session.jsonl"
-    file.write_text(
-        "".join(json.dumps(line) + "\n" for line in _session("the customer cannot pay by credit card"))
-    )
-    environment = {"OTLP_RECEIVER_EMBED__ENABLED": "true"}
-    with ReceiverProcess(tmp_path / "data", environment=environment) as receiver:
-        url = f"http://{receiver.query}"
-        async with agent_over_stdio("--endpoint", url, folder=tmp_path) as agent:
-            stored = structured(await agent.call_tool("ingest_otel_traces", {"log_files": [str(file)]}))
-        assert stored["traces_ingested"] == 1
-        receiver.flush(embeddings=True)
-        async with agent_over_http(url) as agent:
-            found = (await agent.call_tool("search_otel_traces", {"query": "payments are declined"})).data
-        assert [each["system_id"] for each in found] == ["claude"]
-
-
 def _session(prompt: str) -> list[dict[str, object]]:
     """Return a transcript of Claude Code with one turn."""
     shared = {"sessionId": "s-1", "version": "2.0.0", "cwd": "/src", "isSidechain": False}
