@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from receiver.app.receiver import StopReport
     from receiver.config import Settings
 
-_SHOWN_AS_URL = {"OTLP/HTTP": "", "query": "  (/api/v1, /metrics, /healthz, /readyz)"}
+_SHOWN_AS_URL = {"OTLP/HTTP", "query"}
 _ANY_ADDRESS = ("0.0.0.0:", "[::]:")
 
 _SWITCH_INTERVAL_S = 0.002  # Python's own is 0.005
@@ -118,8 +118,8 @@ async def _run(settings: Settings) -> StopReport:
 def _welcome(settings: Settings, addresses: Mapping[str, str]) -> list[str]:
     lines = [f"otlp-receiver {__version__}"]
     for name, address in addresses.items():
-        url = name in _SHOWN_AS_URL
-        lines.append(f"  {name:<10} {'http://' if url else ''}{address}{_SHOWN_AS_URL.get(name, '')}")
+        served = f"  ({_query_paths(settings)})" if name == "query" else ""
+        lines.append(f"  {name:<10} {'http://' if name in _SHOWN_AS_URL else ''}{address}{served}")
     lines.append(f"  {'data':<10} {escaped(settings.data_path.absolute())}")
     if "OTLP/HTTP" in addresses:
         lines += ["Send a first span:", f"  {_first_span(_reachable(addresses['OTLP/HTTP']))}"]
@@ -128,6 +128,12 @@ def _welcome(settings: Settings, addresses: Mapping[str, str]) -> list[str]:
         other = "" if endpoint == "http://localhost:8888" else f" --endpoint {endpoint}"
         lines += ["Find it again:", f"  otlp-receiver search 'greeting somebody'{other}"]
     return lines
+
+
+def _query_paths(settings: Settings) -> str:
+    return ", ".join(
+        ("/api/v1", *(("/mcp",) if settings.mcp.enabled else ()), "/metrics", "/healthz", "/readyz")
+    )
 
 
 def _first_span(address: str) -> str:
