@@ -225,6 +225,11 @@ class Settings(Section):
             raise ValueError(msg)
         return self
 
+    def without_listeners(self) -> Settings:
+        """Return the same settings with nothing to listen on."""
+        off = {"grpc_endpoint": "", "http_endpoint": "", "query_endpoint": ""}
+        return self.model_copy(update={"listen": self.listen.model_copy(update=off)})
+
     @property
     def data_path(self) -> Path:
         """Return the data directory."""

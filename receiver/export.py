@@ -16,12 +16,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from receiver.app.receiver_thread import ReceiverThread
-from receiver.config import ListenConfig, Settings
+from receiver.config import Settings
 from receiver.errors import ReceiverError
 from receiver.signals import Signal
 
 _LOG = logging.getLogger(__name__)
-_NO_LISTENERS = ListenConfig(grpc_endpoint="", http_endpoint="", query_endpoint="")
 
 
 class StoreSpanExporter(SpanExporter):
@@ -41,10 +40,8 @@ class StoreSpanExporter(SpanExporter):
             StartError: The folder cannot be used, or belongs to a running receiver.
             StoreUnavailableError: Another process holds the database.
         """
-        chosen = (settings or Settings()).model_copy(
-            update={"data_dir": str(data_dir), "listen": _NO_LISTENERS}
-        )
-        self._running = ReceiverThread(chosen)
+        chosen = (settings or Settings()).model_copy(update={"data_dir": str(data_dir)})
+        self._running = ReceiverThread(chosen.without_listeners())
 
     @property
     def receiver(self) -> ReceiverThread:

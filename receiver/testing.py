@@ -81,13 +81,15 @@ class TestedReceiver:
             name: Only with this name.
             service: Only of this ``service.name``.
         """
+        from receiver.query.tree import in_order  # noqa: PLC0415 - see metrics
+
         found: Rows = []
         for trace in self.ask("traces", limit=1000)["traces"]:
-            waiting = list(self.ask("trace", trace_id=trace["trace_id"])["roots"])
-            while waiting:
-                span = dict(waiting.pop())
-                waiting += span.pop("children")
-                found.append(span)
+            roots = self.ask("trace", trace_id=trace["trace_id"])["roots"]
+            found += [
+                {name: value for name, value in span.items() if name != "children"}
+                for span in in_order(roots)
+            ]
         return [
             span
             for span in sorted(found, key=lambda span: span["time_unix_nano"])

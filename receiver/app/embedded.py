@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
 
-from receiver.access import Given
+from receiver.app.access import LocalAccess
 from receiver.app.receiver import Receiver
-from receiver.config import ListenConfig, Settings
+from receiver.config import Settings
 from receiver.errors import StartError, StoreUnavailableError
-from receiver.ports import ImportOutcome, ImportUnit, Outcome
-from receiver.query.service import QueryService
-from receiver.signals import Signal
-
-_NO_LISTENERS = {"grpc_endpoint": "", "http_endpoint": "", "query_endpoint": ""}
 
 
-class EmbeddedReceiver:
-    """Implements ``receiver.access.Access`` and owns its receiver. Threads: the event loop it was opened in."""
+class EmbeddedReceiver(LocalAccess):
+    """An access that owns its receiver. Threads: the event loop it was opened in."""
 
     def __init__(self, receiver: Receiver) -> None:
         """Use :meth:`open`."""
+        super().__init__(receiver.service, receiver.intake, receiver.importer)
         self._receiver = receiver
         self._closed = False
 
@@ -36,8 +30,7 @@ class EmbeddedReceiver:
 
         Cancellation: what was opened is closed again.
         """
-        listen = ListenConfig.model_validate({**settings.listen.model_dump(), **_NO_LISTENERS})
-        receiver = await asyncio.to_thread(Receiver, settings.model_copy(update={"listen": listen}))
+        receiver = await asyncio.to_thread(Receiver, settings.without_listeners())
         try:
             await receiver.start()
             await open_store(receiver)
@@ -47,30 +40,9 @@ class EmbeddedReceiver:
         return cls(receiver)
 
     @property
-    def service(self) -> QueryService:
-        """Return what answers questions, for callers of the same loop."""
-        return self._receiver.service
-
-    @property
     def receiver(self) -> Receiver:
         """Return the receiver itself."""
         return self._receiver
-
-    async def ask(self, question: str, given: Given | None = None) -> dict[str, Any]:
-        """Return the answer to a question, as the HTTP API would give it."""
-        return await self._receiver.access.ask(question, given)
-
-    async def export(self, signal: Signal, body: bytes) -> Outcome:
-        """Return once the records are on disk and synced."""
-        return await self._receiver.access.export(signal, body)
-
-    async def import_units(self, units: Sequence[ImportUnit]) -> ImportOutcome:
-        """Return once the units are on disk, each once."""
-        return await self._receiver.access.import_units(units)
-
-    async def flush(self, *, embeddings: bool = False) -> None:
-        """Return when everything acknowledged before the call can be found."""
-        await self._receiver.access.flush(embeddings=embeddings)
 
     async def close(self) -> None:
         """Store what was accepted and close; a second call changes nothing."""

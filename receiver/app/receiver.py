@@ -125,7 +125,8 @@ class Receiver:
             pipeline=self.running,
             prices=prices,
         )
-        self.access = LocalAccess(self.service, self.intake, UnitImporter(self.intake, self._spool, settings))
+        self.importer = UnitImporter(self.intake, self._spool, settings)
+        self.access = LocalAccess(self.service, self.intake, self.importer)
         self.listeners = Listeners(
             settings,
             intake=self.intake,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from receiver.access import Access, Given
-from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE
+from receiver.cli.options import named_endpoint
 from receiver.client.server import NoAnswerError
 from receiver.ports import ImportOutcome, ImportUnit, Outcome
 from receiver.signals import Signal
@@ -27,13 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option(
-    "--endpoint",
-    metavar="URL",
-    envvar=ENDPOINT_VARIABLE,
-    show_envvar=True,
-    help=f"The receiver's query listener. [default: {DEFAULT_ENDPOINT}]",
-)
+@named_endpoint
 @click.option("--data-dir", metavar="FOLDER", help="Data directory to open where no receiver answers for it.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [default: warning]")
 def mcp(endpoint: str | None, data_dir: str | None, log_level: str | None) -> None:

@@ -13,16 +13,20 @@ from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE, Source
 Command = Callable[..., Any]
 
 
+named_endpoint = click.option(
+    "--endpoint",
+    metavar="URL",
+    envvar=ENDPOINT_VARIABLE,
+    show_envvar=True,
+    help=f"The receiver's query listener. [default: {DEFAULT_ENDPOINT}]",
+)
+"""For commands that turn to a data directory where none is named and nobody answers."""
+
+
 def from_source(command: Command) -> Command:
     """Add ``--endpoint``, ``--data-dir`` and ``--json``; the command gets ``source`` and ``as_json``."""
 
-    @click.option(
-        "--endpoint",
-        metavar="URL",
-        envvar=ENDPOINT_VARIABLE,
-        show_envvar=True,
-        help=f"The receiver's query listener. [default: {DEFAULT_ENDPOINT}]",
-    )
+    @named_endpoint
     @click.option(
         "--data-dir", metavar="FOLDER", help="Data directory to read where no receiver answers for it."
     )

@@ -14,6 +14,7 @@ from uuid import UUID
 import orjson
 
 from receiver.access import Access
+from receiver.query.tree import in_order
 from receiver.sources.trace_dicts.span import END_MISSING, PARENT_ID, SPAN_ID, START_MISSING
 from receiver.sources.trace_dicts.units import SYSTEM_ID, TRACE_ID, UNKNOWN, system_of
 
@@ -75,7 +76,7 @@ async def _spans(access: Access, trace_ids: Sequence[str]) -> list[dict[str, Any
 
 def conversation_of(trace: Mapping[str, Any]) -> dict[str, Any]:
     """Return one conversation with all that is stored of it, of the API's answer to ``trace``."""
-    spans = sorted(_flat(trace["roots"]), key=lambda span: int(span["time_unix_nano"]))
+    spans = sorted(in_order(trace["roots"]), key=lambda span: int(span["time_unix_nano"]))
     rows = [
         {
             "name": span["name"],
@@ -195,13 +196,3 @@ def _merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for part in parts:
         merged.update(part)
     return merged
-
-
-def _flat(roots: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
-    waiting = list(roots)[::-1]
-    while waiting:
-        span = waiting.pop()
-        found.append(span)
-        waiting += reversed(span.get("children", ()))
-    return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from receiver.mcp.system_ids import ORIGINAL_ID, TraceFacts
+from receiver.query.tree import in_order
 
 _BRIEF = (
     "span_id",
@@ -52,7 +52,7 @@ def search_result(row: dict[str, Any], facts: TraceFacts | None, system_id: str 
 
 def trace_result(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, Any]:
     """Return what ``get_otel_trace`` says of a trace; attributes of later spans stand before those of earlier ones."""
-    spans = sorted(every_span(trace["roots"]), key=_place)
+    spans = sorted(in_order(trace["roots"]), key=_place)
     merged: dict[str, Any] = {}
     for span in spans:
         merged.update(span["attributes"])
@@ -76,15 +76,6 @@ def trace_result(trace: dict[str, Any], facts: TraceFacts | None) -> dict[str, A
             for span in spans
         ],
     }
-
-
-def every_span(roots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield every span of a tree; iterative, as a tree may be deep."""
-    waiting = list(roots)
-    while waiting:
-        span = waiting.pop()
-        yield span
-        waiting += span.get("children", ())
 
 
 def _place(span: dict[str, Any]) -> tuple[int, bool, float, str]:

@@ -12,7 +12,6 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from receiver.mcp.answers import Answers, hex_of, refusal, schema
-from receiver.mcp.documented_results import every_span
 from receiver.mcp.parameters import (
     MOST,
     Attributes,
@@ -25,6 +24,7 @@ from receiver.mcp.parameters import (
     TraceId,
     Until,
 )
+from receiver.query.tree import in_order
 
 READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
@@ -236,7 +236,7 @@ def _following(shown: int, records: Sequence[Mapping[str, Any]], limit: int) -> 
 
 def _span_of(trace: Mapping[str, Any], span_id: str) -> dict[str, Any] | None:
     """Return a span of a trace without its children, with its log records and its resource and scope."""
-    for span in every_span(trace["roots"]):
+    for span in in_order(trace["roots"]):
         if span["span_id"] == span_id:
             shown = {name: value for name, value in span.items() if name not in {"children", "logs"}}
             shown["children"] = [child["span_id"] for child in span.get("children", ())]

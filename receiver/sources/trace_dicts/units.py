@@ -230,17 +230,6 @@ def _in_a_dict(span: SdkSpan) -> DictSpan:
     )
 
 
-def trace_units(
-    trace: Any, *, system_id: str | None = None, read_otlp: ReadOtlp | None = None
-) -> list[ImportUnit]:
-    """Return the units of one trace; for many, keep a :class:`TraceDicts`.
-
-    Raises:
-        InvalidTraceError: It is no trace; says what is wrong and where.
-    """
-    return TraceDicts(read_otlp=read_otlp, system_id=system_id).units(trace)
-
-
 def system_of(service: str | None) -> str | None:
     """Return the system that a service's name tells: claude, qwen, or else the name itself."""
     if not service:

@@ -18,7 +18,7 @@ from receiver.decode.json_request import protobuf_from_json
 from receiver.errors import InvalidTraceError
 from receiver.ports import ImportUnit
 from receiver.signals import Signal
-from receiver.sources.trace_dicts.units import TraceDicts, system_of, trace_units
+from receiver.sources.trace_dicts.units import TraceDicts, system_of
 from tests.support.decoding import Decoding
 
 NOON = 1_704_110_400_000_000_000
@@ -446,7 +446,7 @@ def test_an_otlp_json_dict_is_read_as_the_receiver_reads_it(decoding: Decoding) 
         rows = rows_of(decoding, given, system_id="mine")
         assert '"system_id":"mine"' in rows["resources"][0]["attributes"]
     with pytest.raises(InvalidTraceError, match="not read here"):
-        trace_units({"resourceSpans": []})
+        TraceDicts().units({"resourceSpans": []})
 
 
 def sdk_span() -> ReadableSpan:
