@@ -15,6 +15,7 @@ from typing import Self
 
 import pytest
 
+from tests.support.process_output import lines_to_the_end
 from tests.support.receiver_process import REPOSITORY, ReceiverProcess
 
 SIGNALS = ("traces", "metrics", "logs")
@@ -55,9 +56,8 @@ class Client:
             self._note(self._process.stdout.readline())
 
     def wait(self) -> None:
-        """Return when it has ended."""
-        output, _ = self._process.communicate(timeout=60)
-        for line in output.splitlines():
+        """Return when it has ended by itself."""
+        for line in lines_to_the_end(self._process):
             self._note(line)
         assert self._process.returncode == 0
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.process_output import rest_of_output
+
 REPOSITORY = Path(__file__).parents[2]
 _ASK_S = 60.0
 """Longest wait for one answer, and longest time in which 503 is taken for "not yet"."""
@@ -135,7 +137,7 @@ class ReceiverProcess:
         """Stop it with SIGTERM; return when it is gone."""
         process = self._running
         process.terminate()
-        rest, _ = process.communicate(timeout=_STOP_S)
+        rest = rest_of_output(process, within_s=_STOP_S)
         return Stopped(process.returncode, "".join(self._lines) + rest)
 
     def get(self, path: str, **parameters: str | float) -> dict[str, Any]:

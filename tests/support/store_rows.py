@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -53,16 +54,21 @@ class StoreRows:
         """Create the file with its schema, or open the one that is there."""
         if not path.exists():
             path.write_bytes(_empty_store())
-        self.connection = duckdb.connect(str(path))
+        self._instance = duckdb.connect(str(path))
+        self._lock = threading.Lock()  # DuckDB refuses two calls at once on one connection
+        self.connection = self.cursor()
         self.vectors: dict[UUID, NDArray[np.float32]] = {}
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a new cursor of the same instance: what readers are given."""
-        return self.connection.cursor()
+        """Return a new cursor of the same instance: what readers are given, in threads of their own."""
+        with self._lock:
+            return self._instance.cursor()
 
     def close(self) -> None:
         """Close the file."""
         self.connection.close()
+        with self._lock:
+            self._instance.close()
 
     def insert(self, table: str, **values: Any) -> None:
         """Insert one row."""

@@ -16,6 +16,7 @@ from receiver.api.routes import ROUTES
 from receiver.client.server import PATHS
 from tests.integration.cli.conftest import TRACE, send_records
 from tests.support.command_line import clean_environment, otlp_receiver
+from tests.support.process_output import rest_of_output
 from tests.support.receiver_process import ReceiverProcess
 
 COMMANDS: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
@@ -194,7 +195,7 @@ def test_tail_shows_what_is_stored_from_now_on_once(tmp_path: Path) -> None:
             receiver.flush()
             second = json.loads(tail.stdout.readline())
             tail.send_signal(signal.SIGINT)
-            rest, errors = tail.communicate(timeout=60)
+            rest, errors = rest_of_output(tail), tail.stderr.read()
     assert (first["signal"], first["name"], first["trace_id"]) == ("traces", "late", TRACE)
     assert (second["signal"], second["message"], second["status"]) == ("logs", "second", "INFO")
     assert (tail.returncode, rest, errors) == (0, "", "")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import clean_environment, otlp_receiver
+from tests.support.process_output import rest_of_output
 from tests.support.receiver_process import ReceiverProcess
 
 ANY_PORTS = (
@@ -67,7 +68,9 @@ def test_it_prints_listeners_data_and_a_first_span_and_stops_on_a_signal(tmp_pat
         assert 0 not in ports
         assert words[4][1] == str(tmp_path / "here")
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=60)
+        rest = rest_of_output(process)
+        assert process.stderr is not None
+        errors = process.stderr.read()
     assert "stopped; everything that was accepted is stored" in rest
     assert (process.returncode, errors) == (0, "")
 
@@ -107,7 +110,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             lines_until(process, "stopping")
             process.send_signal(signal.SIGTERM)
-            rest, _ = process.communicate(timeout=60)
+            rest = rest_of_output(process)
     assert process.returncode == 128 + signal.SIGTERM
     assert rest.strip() == "stopped at once; what was acknowledged is on disk"
 

@@ -27,6 +27,7 @@ from receiver.mcp.server import build_server
 from tests.support.command_line import clean_environment
 from tests.support.mcp_agent import Agent, agent_over_http, agent_over_stdio, said, structured
 from tests.support.mcp_listener import McpListener
+from tests.support.process_output import rest_of_output
 from tests.support.receiver_process import ReceiverProcess
 
 TRACE = {
@@ -197,8 +198,8 @@ def test_stdio_ends_with_its_input_and_prints_nothing_but_the_protocol(tmp_path:
     process.stdin.write(sent)
     process.stdin.flush()
     answers = [json.loads(process.stdout.readline()) for _ in range(2)]
-    rest, _ = process.communicate(timeout=60)
-    assert rest == ""
+    process.stdin.close()
+    assert rest_of_output(process) == ""
     assert [answer["id"] for answer in answers] == [1, 2]
     assert answers[1]["result"]["isError"]
     assert process.returncode == 0
