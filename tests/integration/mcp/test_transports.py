@@ -184,7 +184,7 @@ def test_stdio_ends_with_its_input_and_prints_nothing_but_the_protocol(tmp_path:
         json.dumps(each) + "\n"
         for each in (_INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}, _CALL)
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "receiver", "mcp", "--endpoint", "http://127.0.0.1:1", "--log-level", "debug"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -192,14 +192,14 @@ def test_stdio_ends_with_its_input_and_prints_nothing_but_the_protocol(tmp_path:
         text=True,
         cwd=tmp_path,
         env=clean_environment(),
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(sent)
-    process.stdin.flush()
-    answers = [json.loads(process.stdout.readline()) for _ in range(2)]
-    process.stdin.close()
-    assert rest_of_output(process) == ""
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(sent)
+        process.stdin.flush()
+        answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.stdin.close()
+        assert rest_of_output(process) == ""
     assert [answer["id"] for answer in answers] == [1, 2]
     assert answers[1]["result"]["isError"]
     assert process.returncode == 0
