@@ -13,7 +13,7 @@ NODE_FOLDERS := $(patsubst %/package.json,%,$(wildcard tests/interop/package.jso
 NODE_STAMPS  := $(if $(shell command -v npm),$(addsuffix /node_modules/.installed,$(NODE_FOLDERS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test check fix bench protos reference clean
+.PHONY: help serve setup test faults check fix bench protos reference clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,6 +38,9 @@ check: $(VENV)/.installed-dev  ## Lint, types, import contracts, generated files
 fix: $(VENV)/.installed-dev  ## Repair what ruff can repair
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+faults: setup  ## Kill, cut and fill up real receivers; print what it cost (ARGS='--only kill --rounds 10')
+	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: $(VENV)/.installed-dev  ## Measure ingest end to end (ARGS go to the benchmark)
 	$(BIN)/python -m tests.benchmarks.ingest $(ARGS)

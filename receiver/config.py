@@ -38,6 +38,76 @@ class ListenConfig(Section):
         ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"),
         description="Origins whose pages may send OTLP/HTTP; * stands for any port; empty: none.",
     )
+    names: tuple[str, ...] = Field(
+        (),
+        description="Names other than loopback under which the query listener is asked (its Host header), such"
+        " as telemetry.example or telemetry.example:443 behind a proxy.",
+    )
+
+
+ListenerName = Literal["grpc", "http", "query"]
+
+
+class TlsConfig(Section):
+    """Certificates of the listeners; files that change are read again, connections that are open stay."""
+
+    cert_path: str = Field("", description="PEM file of the certificate, its chain after it; empty: no TLS.")
+    key_path: str = Field("", description="PEM file of the private key, without a passphrase.")
+    client_ca_path: str = Field(
+        "", description="PEM file of authorities; clients must show a certificate that one of them signed."
+    )
+    listeners: tuple[ListenerName, ...] = Field(
+        ("grpc", "http", "query"), description="The listeners that speak TLS when cert_path is set."
+    )
+    client_ca_listeners: tuple[ListenerName, ...] = Field(
+        ("grpc", "http", "query"), description="Those of them that ask for a client's certificate."
+    )
+    reload_interval_s: PositiveFloat = Field(
+        10.0, description="Seconds between two looks at the files for a new certificate."
+    )
+
+
+class AuthConfig(Section):
+    """Bearer tokens; ``otlp-receiver token`` makes and lists them."""
+
+    ingest: bool = Field(False, description="OTLP requests need a token that was made for ingest.")
+    query: bool = Field(
+        False, description="Questions, /metrics and /mcp need a token that was made for query."
+    )
+    tokens_path: str = Field(
+        "", description="File of the tokens' names and hashes; empty means <data_dir>/tokens."
+    )
+
+
+class RedactRule(Section):
+    """What one rule does to which attribute values; the first rule that names a key or fits a value counts."""
+
+    action: Literal["drop", "hash", "mask"] = Field(
+        description="drop the attribute; hash: a keyed hash in its place; mask: *** for what fits."
+    )
+    keys: tuple[str, ...] = Field(
+        (), description="Attribute keys; * stands for any characters; case does not matter."
+    )
+    values: tuple[str, ...] = Field(
+        (), description="Regular expressions searched for in string values, whatever their key."
+    )
+
+    @model_validator(mode="after")
+    def _names_something(self) -> RedactRule:
+        if not self.keys and not self.values:
+            msg = "a rule needs keys or values"
+            raise ValueError(msg)
+        return self
+
+
+class RedactConfig(Section):
+    """What is taken out of telemetry before anything of it is written to disk."""
+
+    rules: tuple[RedactRule, ...] = Field((), description="In order; empty: nothing is changed.")
+    hash_key_path: str = Field(
+        "",
+        description="File with the secret of the action hash; empty means <data_dir>/redact.key, made once.",
+    )
 
 
 class LimitsConfig(Section):
@@ -207,6 +277,9 @@ class Settings(Section):
         10.0, description="How long a stop waits for work in hand before it gives up and says so."
     )
     listen: ListenConfig = Field(default_factory=ListenConfig)
+    tls: TlsConfig = Field(default_factory=TlsConfig)
+    auth: AuthConfig = Field(default_factory=AuthConfig)
+    redact: RedactConfig = Field(default_factory=RedactConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     intake: IntakeConfig = Field(default_factory=IntakeConfig)
     spool: SpoolConfig = Field(default_factory=SpoolConfig)
@@ -229,6 +302,11 @@ class Settings(Section):
         """Return the same settings with nothing to listen on."""
         off = {"grpc_endpoint": "", "http_endpoint": "", "query_endpoint": ""}
         return self.model_copy(update={"listen": self.listen.model_copy(update=off)})
+
+    @property
+    def tokens_path(self) -> Path:
+        """Return the file of tokens."""
+        return Path(self.auth.tokens_path) if self.auth.tokens_path else self.data_path / "tokens"
 
     @property
     def data_path(self) -> Path:
