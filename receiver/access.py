@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from receiver.ports import ImportOutcome, ImportUnit, Outcome
+from receiver.questions import RecordTable
 from receiver.signals import Signal
 
 Given = Mapping[str, Sequence[str]]
@@ -51,4 +52,18 @@ class Access(Protocol):
 
     async def close(self) -> None:
         """Let go of the receiver; a second call changes nothing."""
+        ...
+
+
+class RecordAccess(Access, Protocol):
+    """**Protocol:** gives whole tables away besides."""
+
+    def record_stream(
+        self, table: RecordTable, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield the stored records of a table as one Arrow IPC stream; see :class:`receiver.questions.StoreReader`.
+
+        Raises:
+            RetryableError: Not now; what was yielded before is not the whole.
+        """
         ...

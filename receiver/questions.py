@@ -7,7 +7,7 @@ Records in answers are :data:`receiver.ports.Rows`: plain values that JSON can s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +31,23 @@ class Status(StrEnum):
     UNSET = "unset"
     OK = "ok"
     ERROR = "error"
+
+
+class RecordTable(StrEnum):
+    """A table of records as it is exported; its columns are those of docs/exports.md."""
+
+    SPANS = "spans"
+    LOGS = "logs"
+    METRIC_POINTS = "metric_points"
+    HISTOGRAM_POINTS = "histogram_points"
+    EXPONENTIAL_HISTOGRAM_POINTS = "exponential_histogram_points"
+    SUMMARY_POINTS = "summary_points"
+    METRICS_WITHOUT_POINTS = "metrics_without_points"
+
+    @property
+    def signal(self) -> Signal:
+        """Return the signal of the records."""
+        return {"spans": Signal.TRACES, "logs": Signal.LOGS}.get(self.value, Signal.METRICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +261,16 @@ class StoreReader(Protocol):
 
     async def record_counts(self) -> RecordCounts:
         """Return exact counts."""
+        ...
+
+    def record_stream(
+        self, table: RecordTable, since_ns: int | None, until_ns: int | None
+    ) -> AsyncGenerator[bytes]:
+        """Yield a table's records with what they refer to, as one Arrow IPC stream.
+
+        Records whose time is in ``[since_ns, until_ns)``, as they were at one moment, in no order. One that is not
+        taken from for a minute ends with ``QueryLimitError``.
+        """
         ...
 
     async def sql(self, query: str, *, rows: int) -> SqlAnswer:

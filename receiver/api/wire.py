@@ -16,6 +16,7 @@ from receiver.errors import (
     PayloadTooLargeError,
     ReceiverError,
     RetryableError,
+    UnauthenticatedError,
     UnsupportedMediaError,
 )
 
@@ -27,7 +28,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 1 << 20
 JSON = "application/json"
-_SECURITY = (
+SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
@@ -68,6 +69,9 @@ def reply_to_error(error: ReceiverError) -> Reply:
     if isinstance(error, RetryableError):
         after = str(max(1, round(error.retry_after_s or 1)))
         return error_reply(503, error.message, error.hint, (("retry-after", after),))
+    if isinstance(error, UnauthenticatedError):
+        challenge = (("www-authenticate", 'Bearer realm="otlp-receiver"'),)
+        return error_reply(401, error.message, error.hint, challenge)
     status = 400
     for kind, code in ((NotFoundError, 404), (PayloadTooLargeError, 413), (UnsupportedMediaError, 415)):
         if isinstance(error, kind):
@@ -80,7 +84,7 @@ async def send_reply(send: Send, reply: Reply) -> None:
     headers = [
         (b"content-type", reply.content_type.encode()),
         (b"content-length", str(len(reply.body)).encode()),
-        *_SECURITY,
+        *SECURITY_HEADERS,
         *((name.encode(), value.encode()) for name, value in reply.headers),
     ]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -91,6 +95,12 @@ def header(scope: Scope, name: str) -> str | None:
     """Return a header's value; None if it is absent, and if it stands there twice a value that fits nothing."""
     found = [value.decode("latin-1") for key, value in scope["headers"] if key == name.encode()]
     return found[0] if len(found) == 1 else None if not found else ", ".join(found)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone; the rest of its body is passed over."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def json_body(scope: Scope, receive: Receive, *, largest: int = LARGEST_BODY) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from receiver.access import Given
@@ -11,6 +11,7 @@ from receiver.api.routes import ROUTES, ask
 from receiver.errors import QueryError
 from receiver.ports import ExportRequest, Importer, ImportOutcome, ImportUnit, Intake, Outcome, Transport
 from receiver.query.service import QueryService
+from receiver.questions import RecordTable
 from receiver.signals import Signal
 
 _WAIT_S = 60.0
@@ -43,6 +44,12 @@ class LocalAccess:
     async def import_units(self, units: Sequence[ImportUnit]) -> ImportOutcome:
         """Return once the units are on disk, each once."""
         return await self._importer.import_units(units)
+
+    def record_stream(
+        self, table: RecordTable, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield the stored records of a table as one Arrow IPC stream."""
+        return self.service.record_stream(table, since_ns, until_ns)
 
     async def flush(self, *, embeddings: bool = False) -> None:
         """Return when everything acknowledged before the call can be found."""

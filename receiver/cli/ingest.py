@@ -1,4 +1,4 @@
-"""``otlp-receiver ingest``: stores what session files, traces and files of the Collector hold."""
+"""``otlp-receiver ingest`` and ``import``: store what session files, traces, exports and files of the Collector hold."""
 
 from __future__ import annotations
 
@@ -45,7 +45,25 @@ def ingest(files: tuple[str, ...], follow: bool, system_id: str | None, source: 
         raise click.UsageError(f"name files or folders; agents keep theirs in {', '.join(USUAL_PLACES)}")
     if follow:
         return asyncio.run(_follow(files, system_id, source, as_json))
-    report = asyncio.run(_ingest(files, system_id, source, as_json))
+    return _reported(asyncio.run(_ingest(files, system_id, source, as_json)), as_json)
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@from_source
+def import_(files: tuple[str, ...], source: Source, as_json: bool) -> int:
+    """Store the records of files: exports of this program, and files of a Collector.
+
+    FILES are Parquet files of `otlp-receiver export`, OTLP-JSON lines, and what the Collector's file exporter
+    writes (JSON or proto, compressed or not); folders and patterns too. A file that is read twice adds nothing. An
+    export that is read into the store that it came from is stored a second time. `otlp-receiver ingest` reads
+    agents' sessions and traces besides.
+    """
+    return _reported(asyncio.run(_ingest(files, None, source, as_json, exported=True)), as_json)
+
+
+def _reported(report: IngestReport, as_json: bool) -> int:
+    """Print what became of all files; return the exit code."""
     if as_json:
         _print_json(json.dumps(report.as_json(), ensure_ascii=False))
     else:
@@ -56,16 +74,22 @@ def ingest(files: tuple[str, ...], follow: bool, system_id: str | None, source: 
 
 
 async def _ingest(
-    files: tuple[str, ...], system_id: str | None, source: Source, as_json: bool
+    files: tuple[str, ...], system_id: str | None, source: Source, as_json: bool, *, exported: bool = False
 ) -> IngestReport:
     from receiver.app.request_reader import DecodingRequestReader  # noqa: PLC0415 - brings the decoder
     from receiver.cli.reach import reach  # noqa: PLC0415 - see above
+    from receiver.sources.formats import EXPORTED, PARSERS  # noqa: PLC0415 - see above
     from receiver.sources.ingest import ingest_files  # noqa: PLC0415 - see above
 
     async with reach(source.endpoint, source.data_dir) as access:
         with _bar(wanted=not as_json) as progress:
             report = await ingest_files(
-                files, access, requests=DecodingRequestReader(), system_id=system_id, progress=progress
+                files,
+                access,
+                requests=DecodingRequestReader(),
+                system_id=system_id,
+                progress=progress,
+                formats=EXPORTED if exported else PARSERS,
             )
         try:
             await access.flush()  # the next command finds what this one has stored

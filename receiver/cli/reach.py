@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from receiver.access import Access
+from receiver.access import RecordAccess
 from receiver.cli.source import DEFAULT_ENDPOINT
 from receiver.client.remote import RemoteAccess
 from receiver.client.server import NoAnswerError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def reach(endpoint: str | None = None, data_dir: str | None = None) -> AsyncIterator[Access]:
+async def reach(endpoint: str | None = None, data_dir: str | None = None) -> AsyncIterator[RecordAccess]:
     """Hold a receiver for the length of the block.
 
     A data directory without an endpoint is opened here; should its receiver run, that one is asked. Otherwise
@@ -39,8 +39,8 @@ async def reach(endpoint: str | None = None, data_dir: str | None = None) -> Asy
         await access.close()
 
 
-async def _reached(endpoint: str | None, data_dir: str | None) -> Access:
-    remote = RemoteAccess(endpoint or DEFAULT_ENDPOINT)
+async def _reached(endpoint: str | None, data_dir: str | None) -> RecordAccess:
+    remote = await asyncio.to_thread(RemoteAccess, endpoint or DEFAULT_ENDPOINT)
     if endpoint is None and data_dir is not None:
         try:
             return await _opened(await asyncio.to_thread(_settings, data_dir))
@@ -69,7 +69,9 @@ def _settings(data_dir: str | None) -> Settings:
     )
 
 
-async def _opened(settings: Settings) -> Access:
+async def _opened(settings: Settings) -> RecordAccess:
+    from receiver.app.data_directory import keep_files_private  # noqa: PLC0415 - see below
     from receiver.app.embedded import EmbeddedReceiver  # noqa: PLC0415 - brings every stage with it
 
+    keep_files_private()
     return await EmbeddedReceiver.open(settings)

@@ -6,16 +6,22 @@ import asyncio
 import json
 import time
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from receiver.access import Given
+from receiver.client.credentials import Credentials
 from receiver.client.server import NoAnswerError, Server
 from receiver.errors import EmbeddingOffError, RetryableError
 from receiver.ports import ImportOutcome, ImportUnit, Outcome
+from receiver.questions import RecordTable
 from receiver.signals import Signal
+from receiver.times import NS
 from receiver.units import in_parts
 
+_EXPORTS = "/api/v1/exports/"
+_ARROW = "application/vnd.apache.arrow.stream"
 _REQUEST_BYTES = 8 << 20
 _PATIENCE_S = 30.0
 _LONGEST_PAUSE_S = 2.0
@@ -25,16 +31,18 @@ T = TypeVar("T")
 class RemoteAccess:
     """Implements ``receiver.access.Access``. Threads: one event loop."""
 
-    def __init__(self, endpoint: str) -> None:
-        """Keep where to ask.
+    def __init__(self, endpoint: str, credentials: Credentials | None = None) -> None:
+        """Keep where to ask. Blocks for the disk where there are credentials in files.
 
         Args:
-            endpoint: Of the query listener: ``http://host:port``.
+            endpoint: Of the query listener: ``http://host:port`` or ``https://host:port``.
+            credentials: What to show there; None: what the environment says.
 
         Raises:
-            QueryError: It cannot be read.
+            QueryError: The endpoint cannot be read.
+            ConfigError: A file of the credentials cannot be read.
         """
-        self._server = Server(endpoint)
+        self._server = Server(endpoint, credentials)
 
     async def check(self) -> None:
         """Return if a receiver answers there.
@@ -70,6 +78,19 @@ class RemoteAccess:
             messages.setdefault(answer["message"])
         return ImportOutcome(stored, rejected, "; ".join(filter(None, messages)))
 
+    async def record_stream(
+        self, table: RecordTable, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield the stored records of a table as one Arrow IPC stream."""
+        given = {"since": since_ns, "until": until_ns}
+        query = urlencode({name: _seconds(moment) for name, moment in given.items() if moment is not None})
+        chunks = self._server.chunks(f"{_EXPORTS}{table}{'?' if query else ''}{query}", _ARROW)
+        try:
+            while chunk := await asyncio.to_thread(next, chunks, b""):
+                yield chunk
+        finally:
+            await asyncio.to_thread(chunks.close)
+
     async def flush(self, *, embeddings: bool = False) -> None:
         """Return when everything acknowledged before the call can be found."""
         given = {"embeddings": ["1" if embeddings else "0"]}
@@ -82,6 +103,10 @@ class RemoteAccess:
         body = {"units": units}
         answer: dict[str, Any] = json.loads(_patiently(lambda: self._server.post("/imports", body)))
         return answer
+
+
+def _seconds(moment_ns: int) -> str:
+    return f"{moment_ns // NS}.{moment_ns % NS:09d}"
 
 
 def _patiently(call: Callable[[], T]) -> T:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -39,6 +39,7 @@ from receiver.questions import (
     MetricQuestion,
     Pipeline,
     PipelineFigures,
+    RecordTable,
     SessionFilters,
     SqlAnswer,
     StoreReader,
@@ -456,6 +457,12 @@ class QueryService:
                 "there is no running server", hint="otlp-receiver requeue --data-dir works without one"
             )
         return await self._pipeline.requeue()
+
+    def record_stream(
+        self, table: RecordTable, since_ns: int | None, until_ns: int | None
+    ) -> AsyncGenerator[bytes]:
+        """Yield a table's records as one Arrow IPC stream; see the protocol of the reader."""
+        return self._reader.record_stream(table, since_ns, until_ns)
 
     async def sql(self, query: str, *, limit: int = 1000) -> SqlAnswer:
         """Return the answer of one read-only SQL statement.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from receiver.errors import PermanentError
@@ -22,6 +22,7 @@ from receiver.sources.gemini_cli import (
 )
 from receiver.sources.json_elements import Elements
 from receiver.sources.outfiles.parser import GEMINI_CLI, QWEN_CODE, OutfileParser
+from receiver.sources.parquet import recognises_parquet
 from receiver.sources.qwen_code import QwenSessionParser, recognises_qwen_outfile, recognises_qwen_session
 from receiver.sources.source import Parser
 from receiver.sources.trace_dicts.file import TraceFileParser, list_key, recognises_traces
@@ -46,8 +47,8 @@ class Format:
     recognises: Callable[[bytes], bool]
     """Tells by the first bytes of a file; never by its name."""
     parser: Callable[[ReadingContext], Parser]
-    framing: Callable[[bytes], Framing]
-    """Given the same bytes."""
+    framing: Callable[[bytes], Framing] | None
+    """Given the same bytes; None for a file that is not read from its beginning."""
 
 
 def _lines(head: bytes) -> Framing:  # noqa: ARG001 - what a framing is given
@@ -93,6 +94,7 @@ def _trace_parser(context: ReadingContext) -> Parser:
 
 
 PARSERS: tuple[Format, ...] = (
+    Format("parquet", "Parquet files of otlp-receiver export", recognises_parquet, _otlp_parser, None),
     Format(
         "otlp_proto",
         "messages of the Collector's file exporter (proto, or compressed)",
@@ -154,6 +156,12 @@ PARSERS: tuple[Format, ...] = (
 """Each file is of the first one that recognises it."""
 
 
-def known_titles() -> str:
-    """Return the formats in words."""
-    return "; ".join(each.title for each in PARSERS)
+EXPORTED: tuple[Format, ...] = tuple(
+    each for each in PARSERS if each.name in {"parquet", "otlp_proto", "otlp_json"}
+)
+"""What holds whole OTLP records: exports of this program, and files of a Collector."""
+
+
+def known_titles(formats: Sequence[Format] = PARSERS) -> str:
+    """Return formats in words."""
+    return "; ".join(each.title for each in formats)

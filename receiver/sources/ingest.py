@@ -19,7 +19,7 @@ from receiver.ports import ImportOutcome, ImportUnit
 from receiver.signals import Signal
 from receiver.sources.collector.otlp_file import RequestReader
 from receiver.sources.collector.otlp_messages import record_count
-from receiver.sources.formats import ReadingContext
+from receiver.sources.formats import PARSERS, Format, ReadingContext
 from receiver.sources.ingest_paths import FoundFile, files_of
 from receiver.sources.ingest_report import FileReport, IngestReport
 from receiver.sources.reader import Batch, file_batches
@@ -53,6 +53,7 @@ async def ingest_files(
     requests: RequestReader,
     system_id: str | None = None,
     progress: Progress | None = None,
+    formats: Sequence[Format] = PARSERS,
 ) -> IngestReport:
     """Return what became of the files once all that can be read of them is on disk.
 
@@ -65,6 +66,7 @@ async def ingest_files(
         requests: Judges the OTLP requests that stand in files.
         system_id: Written to the resources that have none (``system_id``).
         progress: Called on the event loop as reading goes on.
+        formats: What is read; a file of another format is a problem.
 
     Raises:
         RetryableError: The receiver takes nothing now, although it was asked for some time.
@@ -75,7 +77,9 @@ async def ingest_files(
     report = IngestReport()
     for number, file in enumerate(found, 1):
         said = _said(progress, FileProgress(str(file.path), number, len(found), 0, 0))
-        report.files.append(await _ingest_file(file, access, requests, system_id, said))
+        report.files.append(
+            await _ingest_file(file, access, ReadingContext(requests, system_id), said, formats)
+        )
     return report
 
 
@@ -134,12 +138,12 @@ async def in_thread(work: Callable[[], _T]) -> _T:
 async def _ingest_file(
     file: FoundFile,
     access: Access,
-    requests: RequestReader,
-    system_id: str | None,
+    context: ReadingContext,
     said: Callable[[Batch], None],
+    formats: Sequence[Format],
 ) -> FileReport:
     report = FileReport(str(file.path))
-    reading = FileReading(report.path, ReadingContext(requests, system_id))
+    reading = FileReading(report.path, context, formats)
     batches = file_batches(file.path, reading)
     try:
         batch = await in_thread(lambda: next(batches, None))
@@ -147,7 +151,7 @@ async def _ingest_file(
             said(batch)
             report.bytes = batch.bytes_read
             refused, following = await _both(
-                store_units(access, batch.units, report, system_id=system_id), batches
+                store_units(access, batch.units, report, system_id=context.system_id), batches
             )
             if refused:
                 reading.problems.add(refused)

@@ -15,7 +15,10 @@ USUAL_PLACES = (
     "~/.codex/sessions",
 )
 """Where agents keep their sessions unless they are told otherwise."""
-_ENDINGS = tuple(f"{kind}{packed}" for kind in (".jsonl", ".json", ".log") for packed in ("", ".gz", ".zst"))
+_ENDINGS = (
+    *(f"{kind}{packed}" for kind in (".jsonl", ".json", ".log") for packed in ("", ".gz", ".zst")),
+    ".parquet",
+)
 
 
 @dataclass(frozen=True, slots=True)

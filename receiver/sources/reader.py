@@ -15,6 +15,7 @@ from typing import IO, cast
 import zstandard
 
 from receiver.ports import ImportUnit
+from receiver.sources.parquet import requests_of_parquet
 from receiver.sources.reading import FileReading
 
 __all__ = [
@@ -66,25 +67,35 @@ def file_batches(path: Path, reading: FileReading, *, now_s: float | None = None
     with raw:
         total = status.st_size
         settled = (time.time() if now_s is None else now_s) - status.st_mtime >= SETTLED_S
-        units: list[ImportUnit] = []
         try:
+            if (found := reading.unframed(_magic(raw))) is not None:
+                for units in _in_batches(reading.documents(found, requests_of_parquet(path, raw))):
+                    yield Batch(units, raw.tell(), total)
+                yield Batch([], total, total)
+                return
             for chunk in _chunks(raw):
-                size = 0
-                for unit in reading.feed(chunk):
-                    units.append(unit)
-                    size += len(unit.payload)
-                    if size >= _BATCH_BYTES or len(units) >= _BATCH_UNITS:
-                        yield Batch(units, raw.tell(), total)
-                        units, size = [], 0
-                yield Batch(units, raw.tell(), total)
-                units = []
+                for units in _in_batches(reading.feed(chunk)):
+                    yield Batch(units, raw.tell(), total)
                 if reading.refused:
                     return
         except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
             reading.problems.add(f"the compressed file breaks off or is damaged: {error}")
         except OSError as error:
             reading.problems.add(f"it cannot be read on: {error.strerror or error}")
-        yield Batch([*units, *reading.end(settled=settled)], total, total)
+        yield Batch(list(reading.end(settled=settled)), total, total)
+
+
+def _in_batches(units: Iterator[ImportUnit]) -> Iterator[list[ImportUnit]]:
+    """Yield units in lists of a size that one import takes, at least one list, empty if there are none."""
+    batch: list[ImportUnit] = []
+    size = 0
+    for unit in units:
+        batch.append(unit)
+        size += len(unit.payload)
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_UNITS:
+            yield batch
+            batch, size = [], 0
+    yield batch
 
 
 def open_file(path: Path) -> tuple[IO[bytes], os.stat_result]:
@@ -121,10 +132,15 @@ def is_compressed(head: bytes) -> bool:
     return head.startswith((_GZIP, _ZSTD))
 
 
-def _chunks(raw: IO[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of a file, decompressed."""
+def _magic(raw: IO[bytes]) -> bytes:
     magic = raw.read(4) or b""
     raw.seek(0)
+    return magic
+
+
+def _chunks(raw: IO[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a file, decompressed."""
+    magic = _magic(raw)
     source: IO[bytes] = raw
     if magic.startswith(_GZIP):
         source = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))

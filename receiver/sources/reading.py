@@ -6,13 +6,13 @@ What is wrong with a file, or with a line of it, is told and never ends anything
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from receiver.ports import ImportUnit
 from receiver.sources.collector.otlp_file import OtlpFileParser
 from receiver.sources.detect import HEAD_BYTES, without_mark
-from receiver.sources.documents import Damage, Framing, Piece
+from receiver.sources.documents import Damage, Document, Framing, Piece
 from receiver.sources.formats import PARSERS, Format, ReadingContext, known_titles
 from receiver.sources.source import MalformedDocumentError, Parser
 
@@ -96,6 +96,24 @@ class FileReading:
             return
         yield from self._parsed(self._framing.feed(data))
 
+    def unframed(self, head: bytes) -> Format | None:
+        """Return the format of a file that begins so, if it is one that is not read from its beginning."""
+        found = next((each for each in self._formats if each.recognises(head)), None)
+        return found if found is not None and found.framing is None else None
+
+    def documents(self, found: Format, documents: Iterable[bytes]) -> Iterator[ImportUnit]:
+        """Yield the units of a file that somebody else cut into documents; what stops that is a problem."""
+        self._take(found)
+        try:
+            for document in documents:
+                yield from self._parsed(iter((Document(document, None),)))
+        except MalformedDocumentError as error:
+            if not self._documents:
+                self.refuse(str(error))
+                return
+            self.problems.add(str(error))
+        yield from self._flushed(finished=True)
+
     def pause(self) -> Iterator[ImportUnit]:
         """Yield what is certainly complete at the end of a file that may grow."""
         if self.undecided and b"\n" in self._head and self._decided(final=False):
@@ -136,14 +154,20 @@ class FileReading:
         found = next((each for each in self._formats if each.recognises(head)), None)
         if found is None:
             if final or len(self._head) >= HEAD_BYTES:
-                self.refuse(_not_known(head))
+                self.refuse(_not_known(head, self._formats))
             return False
-        self.format = found
+        if found.framing is None:
+            self.refuse(f"only a whole file can be read of: {found.title}")
+            return False
         self._framing = found.framing(head)
-        self._parser = found.parser(self._context)
-        self._belated = self._parser if isinstance(self._parser, OtlpFileParser) else None
+        self._take(found)
         self._head = without_mark(self._head)
         return True
+
+    def _take(self, found: Format) -> None:
+        self.format = found
+        self._parser = found.parser(self._context)
+        self._belated = self._parser if isinstance(self._parser, OtlpFileParser) else None
 
     def _begin(self) -> Iterator[ImportUnit]:
         """Yield what the first bytes hold, now that the format is known."""
@@ -184,7 +208,7 @@ class FileReading:
         self.problems.add(f"{name}: {message}" if name else message, line)
 
 
-def _not_known(head: bytes) -> str:
+def _not_known(head: bytes, formats: Sequence[Format]) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
         binary = b"\0" in head
@@ -192,4 +216,4 @@ def _not_known(head: bytes) -> str:
         binary = True
     if binary:
         return "it is binary, not text in UTF-8"
-    return f"its format is unknown; known are: {known_titles()}"
+    return f"its format is unknown; known are: {known_titles(formats)}"

@@ -6,18 +6,20 @@ reads the file without a server gives a factory of cursors of its own read-only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 import duckdb
 
 from receiver.config import QueryConfig
+from receiver.errors import StoreUnavailableError
 from receiver.ports import PendingText, Rows
 from receiver.questions import (
     Filters,
     MetricAnswer,
     MetricQuestion,
     RecordCounts,
+    RecordTable,
     SessionFilters,
     SessionRecords,
     SqlAnswer,
@@ -38,6 +40,7 @@ from receiver.store import (
     sql_sandbox,
 )
 from receiver.store.read_pool import ReadPool
+from receiver.store.record_stream import record_stream
 
 
 class DuckDbReader:
@@ -53,6 +56,7 @@ class DuckDbReader:
         readers: int,
         timeout_s: float,
         sql_limits: sql_sandbox.SqlLimits | None = None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         """Start without threads.
 
@@ -61,9 +65,10 @@ class DuckDbReader:
             readers: Questions at a time.
             timeout_s: Longest run of a question.
             sql_limits: What user SQL may cost; the defaults of :class:`QueryConfig` if None.
+            on_failure: Called on the loop when the database failed under a question: it may have given up.
         """
         self._connect = connect
-        self._pool = ReadPool(connect, readers=readers, timeout_s=timeout_s)
+        self._pool = ReadPool(connect, readers=readers, timeout_s=timeout_s, on_failure=on_failure)
         self._sql_limits = sql_limits or sql_sandbox.SqlLimits.from_config(QueryConfig())
 
     async def search_records(self, similarities: Mapping[UUID, float], filters: Filters, limit: int) -> Rows:
@@ -134,6 +139,12 @@ class DuckDbReader:
             timeout_s=limits.timeout_s,
         )
 
+    def record_stream(
+        self, table: RecordTable, since_ns: int | None, until_ns: int | None
+    ) -> AsyncGenerator[bytes]:
+        """Yield a table's records as one Arrow IPC stream; see :mod:`receiver.store.record_stream`."""
+        return record_stream(self._pool, table, since_ns, until_ns)
+
     async def pending_texts(self, model: str, limit: int) -> list[PendingText]:
         """Return distinct texts that have no vector of this model."""
         return await self._pool.run(lambda cursor: read_texts.pending_texts(cursor, model, limit))
@@ -143,10 +154,16 @@ class DuckDbReader:
         return await self._pool.run(lambda cursor: read_texts.count_texts(cursor, model))
 
     def vectors(self, model: str, *, batch_rows: int = 8192) -> Iterator[VectorBatch]:
-        """Yield every vector of this model; the cursor lives as long as the iteration."""
+        """Yield every vector of this model; the cursor lives as long as the iteration.
+
+        Raises:
+            StoreUnavailableError: The store cannot be read now.
+        """
         cursor = self._connect()
         try:
             yield from read_texts.vector_batches(cursor, model, batch_rows)
+        except duckdb.DatabaseError as error:
+            raise StoreUnavailableError(f"the store cannot be read now: {error}") from error
         finally:
             cursor.close()
 

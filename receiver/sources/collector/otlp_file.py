@@ -126,7 +126,7 @@ class OtlpFileParser:
                 self._faults.append(
                     (each.number, f"{read.rejected} {signal.records} not stored: {read.message}")
                 )
-            if read.records:
+            if read.records or (read.payload and signal is Signal.METRICS):  # metrics without points
                 key = xxhash.xxh3_128_digest(f"otlp\0{signal.value}\0".encode() + each.data)
                 units.append(ImportUnit(key, signal, read.payload))
         return units
