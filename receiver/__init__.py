@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from receiver.client.credentials import Credentials
     from receiver.ingester.factory import create_otel_ingester
     from receiver.ingester.hot_record import HotRecord
     from receiver.ingester.hot_store import HotStore
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from receiver.ingester.validation import ValidationError
 
 __version__ = "0.1.0"
-__all__ = ["HotRecord", "HotStore", "OtelIngester", "ValidationError", "create_otel_ingester"]
+__all__ = ["Credentials", "HotRecord", "HotStore", "OtelIngester", "ValidationError", "create_otel_ingester"]
 
 _HOMES = {
+    "Credentials": "receiver.client.credentials",
     "HotRecord": "receiver.ingester.hot_record",
     "HotStore": "receiver.ingester.hot_store",
     "OtelIngester": "receiver.ingester.otel_ingester",

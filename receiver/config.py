@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MIB = 1 << 20
 
+NotEmpty = Annotated[str, Field(min_length=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
@@ -32,7 +33,8 @@ class ListenConfig(Section):
     query_endpoint: str = Field("localhost:8888", description="HTTP API, /metrics, /healthz, /readyz.")
     allow_remote: bool = Field(
         False,
-        description="Bind addresses other than loopback although there is no authentication.",
+        description="Bind addresses other than loopback although a listener asks for neither a token nor a"
+        " client's certificate.",
     )
     cors_origins: tuple[str, ...] = Field(
         ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"),
@@ -66,6 +68,24 @@ class TlsConfig(Section):
         10.0, description="Seconds between two looks at the files for a new certificate."
     )
 
+    @model_validator(mode="after")
+    def _files_belong_together(self) -> TlsConfig:
+        if bool(self.cert_path) != bool(self.key_path):
+            msg = "tls.cert_path and tls.key_path must be given together"
+            raise ValueError(msg)
+        if self.client_ca_path and not self.cert_path:
+            msg = "tls.client_ca_path needs tls.cert_path"
+            raise ValueError(msg)
+        return self
+
+    def speaks(self, listener: ListenerName) -> bool:
+        """Return True if the listener speaks TLS."""
+        return bool(self.cert_path) and listener in self.listeners
+
+    def asks_clients(self, listener: ListenerName) -> bool:
+        """Return True if the listener demands a certificate of its clients."""
+        return self.speaks(listener) and bool(self.client_ca_path) and listener in self.client_ca_listeners
+
 
 class AuthConfig(Section):
     """Bearer tokens; ``otlp-receiver token`` makes and lists them."""
@@ -80,22 +100,24 @@ class AuthConfig(Section):
 
 
 class RedactRule(Section):
-    """What one rule does to which attribute values; the first rule that names a key or fits a value counts."""
+    """What one rule does to which values: docs/redaction.md."""
 
     action: Literal["drop", "hash", "mask"] = Field(
         description="drop the attribute; hash: a keyed hash in its place; mask: *** for what fits."
     )
-    keys: tuple[str, ...] = Field(
-        (), description="Attribute keys; * stands for any characters; case does not matter."
+    keys: tuple[NotEmpty, ...] = Field(
+        (),
+        description="Attribute keys; * stands for any characters; the case of ASCII letters does not matter.",
     )
-    values: tuple[str, ...] = Field(
-        (), description="Regular expressions searched for in string values, whatever their key."
+    values: tuple[NotEmpty, ...] = Field(
+        (),
+        description="Regular expressions (RE2) that are searched for in strings; with keys: in their values.",
     )
 
     @model_validator(mode="after")
     def _names_something(self) -> RedactRule:
         if not self.keys and not self.values:
-            msg = "a rule needs keys or values"
+            msg = "a rule needs keys or values, or both"
             raise ValueError(msg)
         return self
 
@@ -103,10 +125,13 @@ class RedactRule(Section):
 class RedactConfig(Section):
     """What is taken out of telemetry before anything of it is written to disk."""
 
-    rules: tuple[RedactRule, ...] = Field((), description="In order; empty: nothing is changed.")
+    rules: tuple[RedactRule, ...] = Field(
+        (),
+        description="Each with action (drop, hash or mask), keys, values; applied in order; empty: nothing is changed.",
+    )
     hash_key_path: str = Field(
         "",
-        description="File with the secret of the action hash; empty means <data_dir>/redact.key, made once.",
+        description="File with the secret of the action hash; empty means <data_dir>/redaction.key, made once.",
     )
 
 
@@ -153,6 +178,11 @@ class SpoolConfig(Section):
 
     max_bytes: Bytes = Field(
         8192 * MIB, description="Payload bytes on disk; above it clients are told to retry."
+    )
+    min_free_bytes: Annotated[int, Field(ge=0)] = Field(
+        256 * MIB,
+        description="Free bytes that requests leave on the disk, so that the store can complete checkpoints and"
+        " deletions can make room; below it clients are told to retry; 0 uses the disk up.",
     )
     duplicate_window_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         600.0, description="How long identical bytes count as a retry; 0 switches it off."
@@ -307,6 +337,12 @@ class Settings(Section):
     def tokens_path(self) -> Path:
         """Return the file of tokens."""
         return Path(self.auth.tokens_path) if self.auth.tokens_path else self.data_path / "tokens"
+
+    @property
+    def redact_key_path(self) -> Path:
+        """Return the file with the secret of redacted hashes."""
+        path = self.redact.hash_key_path
+        return Path(path) if path else self.data_path / "redaction.key"
 
     @property
     def data_path(self) -> Path:

@@ -62,6 +62,10 @@ class PermanentError(ReceiverError):
     """The same bytes will never be accepted: INVALID_ARGUMENT, or 400."""
 
 
+class UnauthenticatedError(PermanentError):
+    """The caller did not show who it is: UNAUTHENTICATED, or 401."""
+
+
 class MalformedRequestError(PermanentError):
     """The body is not what its content type says."""
 

@@ -263,6 +263,8 @@ class SpoolStatistics:
     quarantined_requests: int = 0
     quarantined_records: Mapping[Signal, int] = field(default_factory=dict)
     damaged_requests: int = 0
+    not_restored_records: Mapping[Signal, int] = field(default_factory=dict)
+    """Accepted after the backup that the store was restored from, and no longer in the spool by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +319,14 @@ class Spool(Protocol):
         """
         ...
 
+    def verify_writable(self) -> None:
+        """Return if an append would work now.
+
+        Raises:
+            SpoolUnavailableError: It would not; why.
+        """
+        ...
+
     def read(self, after: int, *, max_bytes: int, until: int | None = None) -> list[SpooledRequest]:
         """Return the requests above ``after`` in order, at least one if there is any, about ``max_bytes`` of them.
 
@@ -327,6 +337,14 @@ class Spool(Protocol):
 
     def records_after(self, position: int) -> dict[Signal, int]:
         """Return how many records lie above ``position``, per signal (quarantined ones not counted)."""
+        ...
+
+    def missing_after(self, position: int) -> int:
+        """Return how many requests above ``position`` are neither in the queue nor in quarantine any more.
+
+        More than 0 means that a store at this position was further once. One that was requeued counts where its
+        first number was.
+        """
         ...
 
     def remove_through(self, position: int) -> int:
@@ -388,8 +406,24 @@ class LoadBatch:
 class StoreWriter(Protocol):
     """**Protocol:** the one writer of a store.
 
+    Every method raises StoreUnavailableError when the store cannot do it now. A store may give up as a whole (its
+    disk failed): then every call raises until :meth:`revive` has returned, and what was written since the last
+    checkpoint may be gone.
     Threads: one thread at a time; every method blocks.
     """
+
+    def revive(self) -> bool:
+        """Return once the store can be asked, True if it had given up: positions may be lower than they were."""
+        ...
+
+    def verify_writable(self) -> None:
+        """Return if a load is worth trying."""
+        ...
+
+    @property
+    def is_crowded(self) -> bool:
+        """Return True if a checkpoint must not wait, or its disk may soon have no room for it."""
+        ...
 
     def position(self, spool: UUID) -> int:
         """Return the position that is stored for a spool; 0 for one never seen."""

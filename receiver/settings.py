@@ -28,8 +28,8 @@ DEFAULT_FILE = Path("config/receiver.yaml")
 LOCAL_FILE = "local.yaml"
 
 _NOT_OURS = re.compile(
-    # the command line's own variable, and those that Kubernetes sets for a Service named otlp-receiver
-    r"ENDPOINT|SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
+    # the command line's own variables, and those that Kubernetes sets for a Service named otlp-receiver
+    r"ENDPOINT|TOKEN|TOKEN_FILE|CA_FILE|CLIENT_CERT|CLIENT_KEY|SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
 )
 _SHOWN = 80
 _MARK = "Input should be "
@@ -230,8 +230,10 @@ def _nested(given: _Layer) -> dict[str, Any]:
 def _sentence(error: dict[str, Any], given: _Layer) -> str:
     parts = [str(part) for part in error["loc"]]
     key = ".".join(parts)
+    within = ""
     while parts and (key := ".".join(parts)) not in KEYS:
-        parts.pop()
+        last = parts.pop()
+        within = (f"[{last}]" if last.isdecimal() else f".{last}") + within
     message = str(error["msg"]).removeprefix("Value error, ")
     if not parts:  # two keys that do not agree: the rule names both
         named = [known for known in KEYS if re.search(rf"\b{re.escape(known)}\b", message)]
@@ -240,8 +242,8 @@ def _sentence(error: dict[str, Any], given: _Layer) -> str:
     shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
     place = given[key].place if key in given else "default"
     if message.startswith(_MARK):
-        return f"{key} must be {message.removeprefix(_MARK)}, not {shown} ({place})"
-    return f"{key} = {shown}: {message} ({place})"
+        return f"{key}{within} must be {message.removeprefix(_MARK)}, not {shown} ({place})"
+    return f"{key}{within} = {shown}: {message} ({place})"
 
 
 def _stands(key: str, given: _Layer) -> str:

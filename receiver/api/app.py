@@ -10,11 +10,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, unquote
 
-from receiver.access import Access
-from receiver.api import guard, imports
+from receiver.access import RecordAccess
+from receiver.api import backups, exports, guard, imports
 from receiver.api.openapi import document
 from receiver.api.routes import PREFIX, ROUTES, Route, ask, texts_of_body
 from receiver.api.wire import (
@@ -23,21 +23,26 @@ from receiver.api.wire import (
     Reply,
     Scope,
     Send,
+    disconnected,
     error_reply,
-    header,
     json_body,
     json_reply,
     reply_to_error,
     send_reply,
 )
-from receiver.errors import InvalidFilterError, ReceiverError
+from receiver.errors import InvalidFilterError, ReceiverError, UnauthenticatedError
 from receiver.ports import Clock
 from receiver.query.service import QueryService
 from receiver.questions import Health
-from receiver.telemetry.metrics import CONTENT_TYPE
+from receiver.telemetry.metrics import CONTENT_TYPE, Refusal
+
+if TYPE_CHECKING:
+    from receiver.transport.token_check import Verify
 
 _log = logging.getLogger(__name__)
 _MOST_FIELDS = 100
+_FOR_EVERYBODY = frozenset({"/healthz", "/readyz"})
+_ASK_WITH_TOKEN = "whoever asks with a token learns the reasons"  # noqa: S105 - not a secret
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
 
 
@@ -52,6 +57,10 @@ class RenderedMetrics(Protocol):
         """Record how long a question took; ``question`` is a route's name."""
         ...
 
+    def question_refused(self, reason: Refusal) -> None:
+        """Count one request that did not get through to its question."""
+        ...
+
 
 class QueryApp:
     """Serves questions over HTTP. Threads: one event loop; one instance may serve several listeners."""
@@ -62,10 +71,12 @@ class QueryApp:
         metrics: RenderedMetrics,
         health: Health,
         *,
-        access: Access | None = None,
+        access: RecordAccess | None = None,
         own_hosts: Collection[str] = (),
         version: str = "0",
         mounts: Mapping[str, ASGIApp] | None = None,
+        holds: backups.Holds | None = None,
+        verify: Verify | None = None,
         clock: Clock = time.time_ns,
     ) -> None:
         """Keep what requests are answered from.
@@ -74,17 +85,22 @@ class QueryApp:
             service: Answers the questions.
             metrics: For /metrics.
             health: For /readyz.
-            access: Takes what is posted to /api/v1/imports; None: nothing is taken.
+            access: Takes what is posted to /api/v1/imports and gives /api/v1/exports; None: neither is there.
             own_hosts: Host headers that are this listener's own besides the loopback names; ``*``: any.
             version: Of the receiver, for the OpenAPI description.
             mounts: Further applications by path, behind the same guard: ``/mcp``, or ``/`` for all the rest.
+            holds: For /api/v1/backups; None: there is no such path.
+            verify: Tells who may ask; None: whoever can connect. /healthz and /readyz are for everybody.
             clock: Now, for relative times.
         """
         self._service = service
         self._metrics = metrics
         self._health = health
         self._imports = None if access is None else imports.Imports(access)
+        self._exports = None if access is None else exports.Exports(access, clock)
+        self._backups = None if holds is None else backups.Backups(holds)
         self._own_hosts = tuple(own_hosts)
+        self._verify = verify
         self._mounts = dict(mounts or {})
         self._clock = clock
         self._openapi = document(version)
@@ -102,19 +118,26 @@ class QueryApp:
         if scope["type"] != "http":
             return
         server = scope.get("server") or ("", 0)
-        refused = guard.refusal(
-            header(scope, "host"), header(scope, "origin"), self._own_hosts, int(server[1] or 0)
-        )
+        refused = guard.refusal(scope["headers"], self._own_hosts, int(server[1] or 0))
         if refused is not None:
-            hint = "use localhost and the listener's port, or configure the name"
+            self._metrics.question_refused(Refusal.ORIGIN)
+            hint = "use localhost and the listener's port, or put the name into listen.names"
             await send_reply(send, error_reply(403, refused, hint))
             return
         path = str(scope["path"])
+        unknown = self._unverified(scope)
+        if unknown is not None and path not in _FOR_EVERYBODY:
+            self._metrics.question_refused(Refusal.UNAUTHENTICATED)
+            await send_reply(send, reply_to_error(unknown))
+            return
+        if unknown is not None and path == "/readyz":
+            await send_reply(send, self._readiness(with_reasons=False))
+            return
         mounted = None if self._is_ours(path) else self._mounted(path)
         if mounted is not None:
             await mounted(scope, receive, send)
             return
-        reply = await self._reply(scope, receive, path)
+        reply = await self._reply(scope, receive, send, path)
         if reply is not None:
             await send_reply(send, reply)
 
@@ -127,7 +150,7 @@ class QueryApp:
                 return app
         return None
 
-    async def _reply(self, scope: Scope, receive: Receive, path: str) -> Reply | None:
+    async def _reply(self, scope: Scope, receive: Receive, send: Send, path: str) -> Reply | None:
         method = "GET" if scope["method"] == "HEAD" else str(scope["method"])
         try:
             if path in self._plain or path == "/metrics":
@@ -140,6 +163,15 @@ class QueryApp:
                 if method != "POST":
                     return _wrong_method(("POST",))
                 return await self._imports.reply(scope, receive)
+            if path.startswith(exports.PATH) and self._exports is not None:
+                if method != "GET" or scope["method"] == "HEAD":
+                    return _wrong_method(("GET",))
+                await self._exports.send(path, _query(scope), receive, send)
+                return None
+            if self._backups is not None and (path == backups.PATH or path.startswith(f"{backups.PATH}/")):
+                if method != "POST":
+                    return _wrong_method(("POST",))
+                return await self._backups.reply(scope, receive, path)
             found = [(route, value) for route in ROUTES if (value := _match(route, scope)) is not None]
             if not found:
                 return error_reply(404, f"there is no {path}", f"{OPENAPI_PATH} lists what there is")
@@ -164,7 +196,7 @@ class QueryApp:
                 given.setdefault(name, []).extend(texts)
         started = time.perf_counter()
         question = asyncio.ensure_future(ask(route, self._service, given, now_ns=self._clock()))
-        gone = asyncio.ensure_future(_gone(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
             await asyncio.wait({question, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not question.done():
@@ -177,8 +209,23 @@ class QueryApp:
             await asyncio.gather(question, gone, return_exceptions=True)
         return await asyncio.to_thread(json_reply, answer)
 
-    def _readiness(self) -> Reply:
+    def _unverified(self, scope: Scope) -> UnauthenticatedError | None:
+        if self._verify is None:
+            return None
+        values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        path, client = scope["path"], scope.get("client")
+        if not values and path in _FOR_EVERYBODY:
+            return UnauthenticatedError("")  # nobody was turned away: not for the log
+        try:
+            self._verify(values, client[0] if client else "an unknown client")
+        except UnauthenticatedError as error:
+            return error
+        return None
+
+    def _readiness(self, *, with_reasons: bool = True) -> Reply:
         problems = self._health.problems()
+        if problems and not with_reasons:  # reasons name folders of this machine
+            problems = [_ASK_WITH_TOKEN]
         if problems:
             return json_reply({"status": "not ready", "problems": problems}, 503)
         return json_reply({"status": "ready", "problems": []})
@@ -212,11 +259,6 @@ def _query(scope: Scope) -> dict[str, list[str]]:
         raise InvalidFilterError(
             "the query string cannot be read", hint="write name=value&name=value, percent-encoded UTF-8"
         ) from error
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from receiver.app.data_directory import loose_mode
+from receiver.app.protection import Protection, open_to_others
+from receiver.app.redaction import redaction_problems
 from receiver.config import Settings
 from receiver.errors import ConfigError
 from receiver.transport.endpoint import parse_endpoint
 
 
 def problems_of(settings: Settings) -> list[str]:
-    """Return what would keep the receiver from starting, a sentence each; empty if nothing is wrong."""
-    listen = settings.listen
+    """Return what would keep the receiver from starting, a sentence each; empty if nothing is wrong.
+
+    Reads the files of certificates and tokens.
+    """
     found: list[str] = []
     for key in ("grpc_endpoint", "http_endpoint", "query_endpoint"):
-        text: str = getattr(listen, key)
+        text: str = getattr(settings.listen, key)
         if not text:
             continue
         try:
-            endpoint = parse_endpoint(text)
+            parse_endpoint(text)
         except ConfigError as error:
             found.append(f"listen.{key}: {error}")
-            continue
-        if not endpoint.is_loopback and not listen.allow_remote:
-            found.append(
-                f"listen.{key} is {text}: other machines can reach it and there is no authentication;"
-                " listen on localhost, or set listen.allow_remote: true"
-            )
-    return found
+    if not found:
+        found += open_to_others(settings)
+    return found + Protection(settings).problems() + redaction_problems(settings)
+
+
+def warnings_of(settings: Settings) -> list[str]:
+    """Return what an operator should know about settings without problems, a sentence each."""
+    protection = Protection(settings)
+    protection.problems()
+    return [*protection.warnings(), *loose_mode(settings.data_path)]

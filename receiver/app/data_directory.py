@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from pathlib import Path
 
 from receiver.errors import StartError
+
+RESTORE_PLAN = "restore.plan"
+"""In the folder while a restore moves its files."""
+
+_LOG = logging.getLogger(__name__)
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def keep_files_private() -> None:
+    """Take every right of group and others from each file that this process makes from here on."""
+    os.umask(os.umask(_OTHERS) | _OTHERS)
+
+
+def loose_mode(path: Path) -> list[str]:
+    """Return a sentence if others may enter the folder; it is theirs to decide, so nothing is changed."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return []
+    if not mode & _OTHERS:
+        return []
+    return [f"the data directory {path} has mode {mode:04o}: other users can enter it; chmod 700 it"]
 
 
 def prepare_data_directory(path: Path) -> None:
     """Make the folder if it is not there, and know that files can be written in it.
 
     Raises:
-        StartError: It cannot be made or written; the message says which and what to do.
+        StartError: It cannot be made or written, or a restore is not finished; the message says which and what to do.
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -21,6 +45,13 @@ def prepare_data_directory(path: Path) -> None:
             f"the data directory {path} cannot be made: {error.strerror}",
             hint="give another one with --data-dir, or change the permissions of its parent",
         ) from error
+    if (path / RESTORE_PLAN).exists():
+        raise StartError(
+            f"a restore into {path} is being made, or was cut short",
+            hint="run otlp-receiver restore again, with the same --data-dir: it finishes that one first",
+        )
+    for warning in loose_mode(path):
+        _LOG.warning("%s", warning)
     probe = path / f".write-probe-{os.getpid()}"
     try:
         probe.write_bytes(b"")

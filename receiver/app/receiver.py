@@ -2,23 +2,30 @@
 
 Start: data directory, spool, listeners, and only then the store, in the background: a restart is over for
 clients as soon as the ports are open, however long the database takes to recover. Should a part fail to
-start, those before it are stopped again. Stop: refuse, drain, load, close, each within the deadline.
+start, those before it are stopped again. Stop: load, checkpoint, and only then refuse, drain, close, each within
+its deadline: the ports are closed for as short as can be. Hand over: the spool is let go first, as the receiver
+that takes over has open ports already and answers as soon as it has the spool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
 from receiver.app.access import LocalAccess
+from receiver.app.backup_hold import CheckpointHolds
+from receiver.app.bound_ports import BoundPorts
 from receiver.app.data_directory import prepare_data_directory
 from receiver.app.figures import RunningReceiver
 from receiver.app.listeners import Listeners
+from receiver.app.redaction import redactor_of
 from receiver.app.retention import Retention
 from receiver.app.vectors import Vectors
 from receiver.config import Settings
@@ -40,11 +47,14 @@ from receiver.store.duckdb_store import DuckDbStore
 from receiver.store.duckdb_writer import DuckDbWriter
 from receiver.store.sql_sandbox import SqlLimits, lock_down
 from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.trouble import Trouble
 
 _LOG = logging.getLogger(__name__)
 _OPEN_AGAIN_S = 0.25
 _FORGET_S = 30.0
 _MAINTAIN_S = 0.5
+_REST_S = 0.75
+"""How long a stop loads what came while it loaded all the rest; while the ports are closed, clients lose patience."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +64,38 @@ class StopReport:
     drained: bool
     """True if everything that was accepted is in the store; else it is in the spool, for the next start."""
     not_loaded_requests: int
+    handed_over: bool = False
+    """True if another receiver has taken over."""
 
 
 class Receiver:
     """One receiver on one data directory. Threads: one event loop."""
 
-    def __init__(self, settings: Settings, *, clock: Clock = time.time_ns) -> None:
-        """Open the spool and build the graph; nothing listens yet.
+    def __init__(
+        self, settings: Settings, *, clock: Clock = time.time_ns, bound: BoundPorts | None = None
+    ) -> None:
+        """Open the spool and build the graph; nothing is accepted yet.
+
+        Args:
+            settings: All of them.
+            clock: Unix time in nanoseconds.
+            bound: Ports that are bound already; closed when the receiver stops.
 
         Raises:
-            ConfigError: The price table has mistakes, or is not there although it is named.
+            ConfigError: The price table has mistakes, or is not there although it is named; or a redaction rule
+                cannot be used.
             StartError: The data directory cannot be used, or belongs to a running receiver.
         """
         prices = load_prices(settings.query.prices_path)
         prepare_data_directory(settings.data_path)
         self.settings = settings
         self.metrics = Metrics()
+        redactor = redactor_of(settings, self.metrics)
         self._clock = clock
         self._store: DuckDbStore | None = None
-        self._spool = SqliteSpool(settings.spool_path, clock=clock)
+        self._spool = SqliteSpool(
+            settings.spool_path, clock=clock, min_free_bytes=settings.spool.min_free_bytes
+        )
         nested = NestedValues()
         self.vectors = Vectors(settings.embed, settings.index_path, self.metrics)
         self._flattener = ColumnFlattener(nested)
@@ -91,8 +114,8 @@ class Receiver:
             self._window.remember(entry)
         self.intake = GroupIntake(
             decoders=(
-                ColumnDecoder(settings.limits, nested, patient=False),
-                ColumnDecoder(settings.limits, nested),
+                ColumnDecoder(settings.limits, nested, patient=False, redactor=redactor),
+                ColumnDecoder(settings.limits, nested, redactor=redactor),
             ),
             spool=self._spool,
             window=self._window,
@@ -106,6 +129,7 @@ class Receiver:
             readers=settings.query.readers,
             timeout_s=settings.query.timeout_s,
             sql_limits=SqlLimits.from_config(settings.query),
+            on_failure=self.loader.doubt,
         )
         self.running = RunningReceiver(
             settings=settings,
@@ -127,6 +151,7 @@ class Receiver:
         )
         self.importer = UnitImporter(self.intake, self._spool, settings)
         self.access = LocalAccess(self.service, self.intake, self.importer)
+        self._holds = CheckpointHolds(settings, loader=self.loader, spool=self._spool, clock=clock)
         self.listeners = Listeners(
             settings,
             intake=self.intake,
@@ -134,6 +159,8 @@ class Receiver:
             service=self.service,
             access=self.access,
             running=self.running,
+            holds=self._holds,
+            bound=bound,
         )
         self._retention = Retention(self.loader, settings.retention, clock, self.vectors.forget)
         self._tasks: list[asyncio.Task[None]] = []
@@ -164,29 +191,66 @@ class Receiver:
         return addresses
 
     async def stop(self) -> StopReport:
-        """Stop listening, answer what is in hand, load what was accepted, close; within the deadline."""
+        """Load what was accepted, stop listening, answer what is in hand, load the rest, close; within deadlines.
+
+        What cannot be loaded in time stays in the spool, for the next start.
+        """
         self.running.stopping = True
+        self._holds.close()
         deadline = self.settings.stop_timeout_s
+        await self.vectors.close()
+        with contextlib.suppress(TimeoutError, RetryableError):
+            async with asyncio.timeout(deadline):
+                await self.loader.settle()
+        await self.listeners.stop_query(1.0)
+        # From here until the next start nobody is listening.
         await self.listeners.stop_ingest(deadline / 2)
         await self.intake.close()
+        await self._end_tasks()
+        rest_s = min(deadline, _REST_S)
+        try:
+            async with asyncio.timeout(rest_s):
+                await self.loader.close()
+        except TimeoutError:
+            await self.loader.abandon()
+        left = self._spool.statistics().highest_sequence - self.loader.position
+        if left > 0:
+            _LOG.warning("not everything was loaded within %.0f s; it stays in the spool", deadline + rest_s)
+        await self._close_store()
+        self._spool.close()
+        return StopReport(drained=left <= 0, not_loaded_requests=max(left, 0))
+
+    async def hand_over(self) -> StopReport:
+        """Let another receiver have the spool and then the store; it listens on the same ports already.
+
+        What is in hand is answered, what is accepted and not loaded stays in the spool for the other one.
+        """
+        self.running.stopping = True
+        self._holds.close()
+        deadline = self.settings.stop_timeout_s
+        await self.listeners.leave(deadline / 2)
+        await self.intake.close()
+        await self._end_tasks()
+        self.loader.let_go()
+        highest = self._spool.statistics().highest_sequence
+        await asyncio.to_thread(self._spool.close)
+        await self.listeners.stop_query(1.0)
+        await self.loader.abandon()
+        await self.vectors.close()
+        await self._close_store()
+        left = max(highest - self.loader.position, 0)
+        return StopReport(drained=not left, not_loaded_requests=left, handed_over=True)
+
+    async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        try:
-            async with asyncio.timeout(deadline):
-                await self.loader.close()
-        except TimeoutError:
-            _LOG.warning("not everything was loaded within %.0f s; it stays in the spool", deadline)
-            await self.loader.abandon()
-        await self.vectors.close()
-        await self.listeners.stop_query(1.0)
+
+    async def _close_store(self) -> None:
         self.reader.close()
-        left = self._spool.statistics().highest_sequence - self.loader.position
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
         self._flattener.close()
-        self._spool.close()
-        return StopReport(drained=left <= 0, not_loaded_requests=max(left, 0))
 
     async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -198,30 +262,37 @@ class Receiver:
             _LOG.error("%s failed", what, exc_info=error)
 
     async def _open_store(self) -> None:
-        config = self.settings.store
-        deadline = time.monotonic() + config.open_retry_s
-        store: DuckDbStore | None = None
-        while store is None:
+        deadline = time.monotonic() + self.settings.store.open_retry_s
+        while True:
             try:
-                store = await asyncio.to_thread(
-                    DuckDbStore.open,
-                    self.settings.store_path,
-                    config,
-                    temp_directory=self.settings.data_path / "tmp",
-                )
+                self._store = await asyncio.to_thread(self._opened_store)
+                await self.loader.start(DuckDbWriter(self._store))
+                break
             except StoreUnavailableError as error:
                 self.loader.problem = str(error)
                 if time.monotonic() > deadline:
                     _LOG.error("%s; requests are accepted and wait in the spool", error)
                     deadline = float("inf")
+                if self._store is not None:
+                    await asyncio.to_thread(self._store.close)
+                    self._store = None
                 await asyncio.sleep(_OPEN_AGAIN_S)
-        await asyncio.to_thread(lock_down, store.connection, temp_directory=self.settings.data_path / "tmp")
-        self._store = store
-        await self.loader.start(DuckDbWriter(store))
         self.store_opened.set()
         await self.vectors.start(self.reader, self.loader)
 
+    def _opened_store(self) -> DuckDbStore:
+        temp_directory = self.settings.data_path / "tmp"
+        return DuckDbStore.open(
+            self.settings.store_path,
+            self.settings.store,
+            temp_directory=temp_directory,
+            prepare=lambda connection: _prepare(connection, temp_directory),
+        )
+
     async def _maintain_spool(self) -> None:
+        trouble = Trouble(
+            _LOG, "the spool's housekeeping failed", over="the spool's housekeeping works again"
+        )
         forget_at = time.monotonic() + _FORGET_S
         while True:
             await asyncio.sleep(_MAINTAIN_S)
@@ -232,7 +303,9 @@ class Receiver:
                     await asyncio.to_thread(self._spool.forget_keys, self._window.since_ns)
                     forget_at = time.monotonic() + _FORGET_S
             except RetryableError as error:
-                _LOG.warning("the spool's housekeeping failed: %s; it is tried again", error)
+                trouble.happened(str(error))
+            else:
+                trouble.ended()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if self._store is None:
@@ -240,3 +313,9 @@ class Receiver:
                 self.loader.problem or "the store is not open yet", hint="ask again in a moment; see /readyz"
             )
         return self._store.cursor()
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, temp_directory: Path) -> None:
+    # The loader has made a checkpoint; another one at the close would keep the ports closed for longer.
+    connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+    lock_down(connection, temp_directory=temp_directory)

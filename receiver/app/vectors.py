@@ -15,13 +15,14 @@ from receiver.config import EmbedConfig
 from receiver.embed.backlog import EmbeddingBacklog
 from receiver.embed.index import VectorIndex
 from receiver.embed.pool import EmbedderPool
-from receiver.errors import EmbeddingOffError, EmbeddingUnavailableError
+from receiver.errors import EmbeddingOffError, EmbeddingUnavailableError, StoreUnavailableError
 from receiver.loader.loader import Loader
 from receiver.ports import TextVectors
 from receiver.questions import StoreReader
 from receiver.telemetry.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
+_AGAIN_S = 5.0
 
 
 class Vectors:
@@ -60,7 +61,13 @@ class Vectors:
             return
         model = self.embedder.model
         index = VectorIndex(self._path, self.embedder.dimension, model)
-        await asyncio.to_thread(fill_index, index, reader, model)
+        while True:
+            try:
+                await asyncio.to_thread(fill_index, index, reader, model)
+                break
+            except StoreUnavailableError as error:
+                _LOG.warning("the vectors cannot be read: %s; it is tried again", error)
+                await asyncio.sleep(_AGAIN_S)
 
         async def write(rows: Sequence[TextVectors], replace: bool = False) -> None:
             self._changed = True
@@ -116,6 +123,9 @@ class Vectors:
         index, write = self._index, self._write
         if index is None or write is None:
             raise EmbeddingUnavailableError(self.embedder.unavailable_reason or "the store is not open yet")
+        await asyncio.to_thread(
+            index.discard_file
+        )  # it has the old vectors, and this run may end without saving
         await write(rows, True)
 
         def renewed() -> None:
@@ -136,7 +146,12 @@ class Vectors:
             await self._backlog.close()
         await self.embedder.close()
         if self._index and self._changed:
-            await asyncio.to_thread(self._index.save)
+            try:
+                await asyncio.to_thread(self._index.save)
+            except OSError as error:
+                _LOG.warning(
+                    "the vector index is not kept, the next start makes it from the store: %s", error
+                )
 
 
 def fill_index(index: VectorIndex, reader: StoreReader, model: str) -> None:

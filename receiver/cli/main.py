@@ -11,17 +11,22 @@ import click
 
 from receiver import __version__
 from receiver.cli import terminal
+from receiver.cli.backup import backup
 from receiver.cli.check_config import check_config
+from receiver.cli.doctor import doctor
+from receiver.cli.export import export
 from receiver.cli.healthcheck import healthcheck
-from receiver.cli.ingest import ingest
+from receiver.cli.ingest import import_, ingest
 from receiver.cli.investigations import COMMANDS as INVESTIGATIONS
 from receiver.cli.mcp import mcp
 from receiver.cli.questions import COMMANDS
 from receiver.cli.requeue import requeue
+from receiver.cli.restore import restore
 from receiver.cli.serve import serve
 from receiver.cli.sessions import COMMANDS as SESSIONS
 from receiver.cli.setup import setup
 from receiver.cli.tail import tail
+from receiver.cli.token import token
 from receiver.errors import ConfigError, ReceiverError, StartError
 
 EXIT_FAILED = 1
@@ -53,9 +58,15 @@ for _command in (
     *SESSIONS,
     tail,
     ingest,
+    export,
+    import_,
     mcp,
     setup,
     requeue,
+    backup,
+    restore,
+    doctor,
+    token,
     check_config,
     healthcheck,
 ):

@@ -3,24 +3,67 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE, Source
+from receiver.client import credentials
 
 Command = Callable[..., Any]
 
 
-named_endpoint = click.option(
-    "--endpoint",
-    metavar="URL",
-    envvar=ENDPOINT_VARIABLE,
-    show_envvar=True,
-    help=f"The receiver's query listener. [default: {DEFAULT_ENDPOINT}]",
+_CREDENTIALS = (
+    (
+        "--token-file",
+        credentials.TOKEN_FILE_VARIABLE,
+        "File with the token to show, for a receiver that wants one.",
+    ),
+    (
+        "--ca-file",
+        credentials.CA_FILE_VARIABLE,
+        "PEM file of the authority of an https:// listener's certificate.",
+    ),
+    ("--client-cert", credentials.CLIENT_CERT_VARIABLE, "PEM file of a certificate of your own to show."),
+    (
+        "--client-key",
+        credentials.CLIENT_KEY_VARIABLE,
+        "PEM file of its private key, if that is not beside it.",
+    ),
 )
-"""For commands that turn to a data directory where none is named and nobody answers."""
+"""A token itself is no option: every user of the machine sees the words of a command."""
+
+
+def _with_credentials(command: Command) -> Command:
+    """Add the options of ``receiver.client.credentials``; all connections of the command go by them."""
+    for name, variable, text in reversed(_CREDENTIALS):
+        command = click.option(
+            name,
+            metavar="FILE",
+            expose_value=False,
+            callback=functools.partial(_keep, variable),
+            help=f"{text} [env var: {variable}]",
+        )(command)
+    return command
+
+
+def _keep(variable: str, _context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        os.environ[variable] = value
+
+
+def named_endpoint(command: Command) -> Command:
+    """Add ``--endpoint`` and credentials, for commands that may turn to a data directory where nobody answers."""
+    option = click.option(
+        "--endpoint",
+        metavar="URL",
+        envvar=ENDPOINT_VARIABLE,
+        show_envvar=True,
+        help=f"The receiver's query listener. [default: {DEFAULT_ENDPOINT}]",
+    )
+    return option(_with_credentials(command))
 
 
 def from_source(command: Command) -> Command:
@@ -38,16 +81,18 @@ def from_source(command: Command) -> Command:
     return wrapped
 
 
-query_listener = click.option(
-    "--endpoint",
-    metavar="URL",
-    envvar=ENDPOINT_VARIABLE,
-    show_envvar=True,
-    default=DEFAULT_ENDPOINT,
-    show_default=True,
-    help="The receiver's query listener.",
-)
-"""For commands that ask a running receiver and nothing else."""
+def query_listener(command: Command) -> Command:
+    """Add ``--endpoint`` and credentials, for commands that ask a running receiver and nothing else."""
+    option = click.option(
+        "--endpoint",
+        metavar="URL",
+        envvar=ENDPOINT_VARIABLE,
+        show_envvar=True,
+        default=DEFAULT_ENDPOINT,
+        show_default=True,
+        help="The receiver's query listener.",
+    )
+    return option(_with_credentials(command))
 
 
 def limit(default: int) -> Callable[[Command], Command]:

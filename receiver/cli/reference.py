@@ -40,7 +40,9 @@ Nothing has to be configured. What is set comes from these places, and later one
 An unknown key in a file, or an unknown variable with this prefix, is an error that names the key, where it
 stands and the nearest known one. `otlp-receiver check-config` prints what is in effect, or every mistake.
 Sizes are in bytes, times in seconds (`_s`) or hours (`_hours`). A list in the environment is a JSON list, or
-words between commas. `OTLP_RECEIVER_ENDPOINT` is no setting: it tells the query commands where to ask.
+words between commas. `OTLP_RECEIVER_ENDPOINT`, `OTLP_RECEIVER_TOKEN`, `OTLP_RECEIVER_TOKEN_FILE`,
+`OTLP_RECEIVER_CA_FILE`, `OTLP_RECEIVER_CLIENT_CERT` and `OTLP_RECEIVER_CLIENT_KEY` are no settings: they tell the
+query commands where to ask and what to show there.
 """
 _CLI_HEAD = """\
 # Command line
@@ -58,9 +60,9 @@ Tables are for people: times stand in the local zone, and control characters in 
 | Exit code | Meaning |
 | --- | --- |
 | 0 | done; for `healthcheck`: ready |
-| 1 | the question failed or nothing answers; for `healthcheck`: not ready |
+| 1 | the question failed or nothing answers; for `healthcheck`: not ready; for `doctor`: there is a problem |
 | 2 | wrong usage, or a wrong configuration |
-| 3 | `serve` cannot start: a port is taken, or the data directory cannot be used |
+| 3 | `serve` cannot start: a port is taken, or the data directory cannot be used; `restore`: a receiver runs |
 | 130 | stopped by Ctrl-C (`serve` and `tail` end with 0) |
 """
 

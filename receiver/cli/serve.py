@@ -21,9 +21,10 @@ from receiver.cli.wording import plural
 
 if TYPE_CHECKING:
     from receiver.app.receiver import StopReport
-    from receiver.config import Settings
+    from receiver.config import ListenerName, Settings
 
 _SHOWN_AS_URL = {"OTLP/HTTP", "query"}
+_LISTENERS: Mapping[str, ListenerName] = {"OTLP/gRPC": "grpc", "OTLP/HTTP": "http", "query": "query"}
 _ANY_ADDRESS = ("0.0.0.0:", "[::]:")
 
 _SWITCH_INTERVAL_S = 0.002  # Python's own is 0.005
@@ -42,6 +43,11 @@ _SWITCH_INTERVAL_S = 0.002  # Python's own is 0.005
     help="Configuration file instead of config/receiver.yaml.",
 )
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take over from the receiver that runs on this folder; no client is refused meanwhile (Linux).",
+)
 def serve(
     *,
     data_dir: str | None,
@@ -50,6 +56,7 @@ def serve(
     query_endpoint: str | None,
     config_file: Path | None,
     log_level: str | None,
+    take_over: bool,
 ) -> None:
     """Start the receiver and run until Ctrl-C or SIGTERM.
 
@@ -57,6 +64,7 @@ def serve(
     what is in hand and stores what was accepted; a second one exits at once, and nothing acknowledged is lost.
     """
     from receiver.app.checks import problems_of  # noqa: PLC0415 - only this command waits for these
+    from receiver.app.data_directory import keep_files_private  # noqa: PLC0415
     from receiver.settings import InvalidSettingsError, load_settings  # noqa: PLC0415
     from receiver.telemetry.logging import configure_logging  # noqa: PLC0415
 
@@ -74,12 +82,18 @@ def serve(
     if problems := problems_of(settings):
         raise InvalidSettingsError(problems)
     configure_logging(settings.log.level, settings.log.format)
+    keep_files_private()
+    # gRPC's own lines have another form, and what a client does wrong makes one; it reads this when it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # An answer passes the GIL between threads a dozen times and more; next to a thread that is busy in Python
     # (a request of 64 MiB that is refused, say) each time costs one interval. ADR 10 has the measurement.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        report = runner.run(_run(settings))
+        report = runner.run(_run(settings, take_over=take_over))
     _say(_stopped(report))
+    # Nothing is left to be done, and the interpreter's own end takes 0.3 s, in which nobody listens.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -90,8 +104,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _run(settings: Settings) -> StopReport:
+async def _run(settings: Settings, *, take_over: bool) -> StopReport:
     from receiver.app.receiver import Receiver  # noqa: PLC0415 - brings every stage with it
+    from receiver.app.take_over import HandOver, TakeOver  # noqa: PLC0415
 
     asked = asyncio.Event()
     signals: list[int] = []
@@ -106,11 +121,28 @@ async def _run(settings: Settings) -> StopReport:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
-    receiver = Receiver(settings)
-    addresses = await receiver.start()
+    letting_go = False
+
+    def let_go() -> None:
+        nonlocal letting_go
+        letting_go = not asked.is_set()
+        asked.set()
+
+    if take_over:
+        with TakeOver(settings) as taking:
+            receiver = Receiver(settings, bound=await taking.ports())
+            addresses = await receiver.start()
+    else:
+        receiver = Receiver(settings)
+        addresses = await receiver.start()
+    hand_over = HandOver(settings, receiver.listeners.ports, let_go)
     for line in _welcome(settings, addresses):
         _say(line)
     await asked.wait()
+    hand_over.close()
+    if letting_go:
+        _say("handing over to another receiver")
+        return await receiver.hand_over()
     _say("stopping; a second signal exits at once")
     return await receiver.stop()
 
@@ -119,12 +151,12 @@ def _welcome(settings: Settings, addresses: Mapping[str, str]) -> list[str]:
     lines = [f"otlp-receiver {__version__}"]
     for name, address in addresses.items():
         served = f"  ({_query_paths(settings)})" if name == "query" else ""
-        lines.append(f"  {name:<10} {'http://' if name in _SHOWN_AS_URL else ''}{address}{served}")
+        lines.append(f"  {name:<10} {_scheme(settings, name)}{address}{served}")
     lines.append(f"  {'data':<10} {escaped(settings.data_path.absolute())}")
     if "OTLP/HTTP" in addresses:
-        lines += ["Send a first span:", f"  {_first_span(_reachable(addresses['OTLP/HTTP']))}"]
+        lines += ["Send a first span:", f"  {_first_span(settings, _reachable(addresses['OTLP/HTTP']))}"]
     if "query" in addresses:
-        endpoint = f"http://{_reachable(addresses['query'])}"
+        endpoint = f"{_scheme(settings, 'query')}{_reachable(addresses['query'])}"
         other = "" if endpoint == "http://localhost:8888" else f" --endpoint {endpoint}"
         lines += ["Find it again:", f"  otlp-receiver search 'greeting somebody'{other}"]
     return lines
@@ -136,7 +168,15 @@ def _query_paths(settings: Settings) -> str:
     )
 
 
-def _first_span(address: str) -> str:
+def _scheme(settings: Settings, name: str) -> str:
+    """Return how the address of a listener begins."""
+    speaks_tls = settings.tls.speaks(_LISTENERS[name])
+    if name in _SHOWN_AS_URL:
+        return "https://" if speaks_tls else "http://"
+    return "https://" if speaks_tls else ""
+
+
+def _first_span(settings: Settings, address: str) -> str:
     """Return a shell command that sends one span of this moment."""
     now = time.time_ns()
     span = {
@@ -150,7 +190,10 @@ def _first_span(address: str) -> str:
     service = {"key": "service.name", "value": {"stringValue": "hello"}}
     resource_spans = {"resource": {"attributes": [service]}, "scopeSpans": [{"spans": [span]}]}
     body = json.dumps({"resourceSpans": [resource_spans]}, separators=(",", ":"))
-    return f"curl -sS http://{address}/v1/traces -H 'content-type: application/json' -d '{body}'"
+    url = f"{_scheme(settings, 'OTLP/HTTP')}{address}/v1/traces"
+    # The shell puts the token in: it must not be seen in what a server prints.
+    shown = ' -H "authorization: Bearer $OTLP_RECEIVER_TOKEN"' if settings.auth.ingest else ""
+    return f"curl -sS {url} -H 'content-type: application/json'{shown} -d '{body}'"
 
 
 def _reachable(address: str) -> str:
@@ -162,6 +205,9 @@ def _reachable(address: str) -> str:
 
 
 def _stopped(report: StopReport) -> str:
+    if report.handed_over:
+        left = plural(report.not_loaded_requests, "request")
+        return f"handed over; {left} in the spool will be stored by the receiver that took over"
     if report.drained:
         return "stopped; everything that was accepted is stored"
     waiting = plural(report.not_loaded_requests, "request")

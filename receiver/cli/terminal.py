@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _UNLIMITED = 10_000
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_SUSPECT = re.compile(r"[^ -~]")  # looked at one by one; all other characters are plain
 _JOINERS = frozenset("\u200c\u200d")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -20,14 +22,13 @@ def escaped(text: object) -> str:
 
     Joiners stay: they hold emoji and some scripts together and move nothing.
     """
-    return "".join(_shown(each) for each in str(text))
+    return _SUSPECT.sub(lambda found: _shown(found[0]), str(text))
 
 
 def escaped_json(text: str) -> str:
-    """Return JSON of the same value in which such characters stand as JSON escapes."""
-    return "".join(
-        each if each == "\n" or each.isascii() or not _is_unsafe(each) else _json_escape(each)
-        for each in text
+    """Return JSON of the same value in which such characters stand as JSON escapes; new lines stay."""
+    return _SUSPECT.sub(
+        lambda found: _json_escape(found[0]) if found[0] != "\n" and _is_unsafe(found[0]) else found[0], text
     )
 
 

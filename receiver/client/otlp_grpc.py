@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import grpc
 
+from receiver.client.credentials import Credentials
 from receiver.client.otlp_answer import ExportAnswer, Outcome, answer_of
 from receiver.signals import Signal
 
@@ -19,7 +20,9 @@ _OTHER_LANGUAGE = ("http/2", "settings frame", "socket closed", "connection rese
 _NOT_SERVED = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL)
 
 
-def export_over_grpc(url: str, signal: Signal, body: bytes, *, timeout_s: float) -> ExportAnswer:
+def export_over_grpc(
+    url: str, signal: Signal, body: bytes, *, timeout_s: float, credentials: Credentials | None = None
+) -> ExportAnswer:
     """Return what the endpoint said to one serialized export request; never retries.
 
     Args:
@@ -27,10 +30,15 @@ def export_over_grpc(url: str, signal: Signal, body: bytes, *, timeout_s: float)
         signal: Which service is called.
         body: The request.
         timeout_s: Longest time until the answer, connecting included.
+        credentials: What to show there; None: what the environment says.
+
+    Raises:
+        ConfigError: A file of the credentials cannot be read.
     """
+    shown = Credentials.from_environment() if credentials is None else credentials
     parts = urlsplit(url)
     channel = (
-        grpc.secure_channel(parts.netloc, grpc.ssl_channel_credentials(), options=_OPTIONS)
+        grpc.secure_channel(parts.netloc, grpc.ssl_channel_credentials(*shown.pem_files()), options=_OPTIONS)
         if parts.scheme == "https"
         else grpc.insecure_channel(parts.netloc, options=_OPTIONS)
     )
@@ -39,7 +47,7 @@ def export_over_grpc(url: str, signal: Signal, body: bytes, *, timeout_s: float)
             signal.grpc_method, request_serializer=None, response_deserializer=None
         )
         try:
-            return answer_of(signal, export(body, timeout=timeout_s))
+            return answer_of(signal, export(body, timeout=timeout_s, metadata=tuple(shown.headers().items())))
         except grpc.RpcError as error:
             return _failure(error)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.client
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 
+from receiver.client.credentials import Credentials
 from receiver.client.otlp_answer import ExportAnswer, Outcome, answer_of
 from receiver.signals import Signal
 
@@ -16,7 +17,9 @@ _SAID = 300
 """Most characters of a refusal that are passed on."""
 
 
-def export_over_http(url: str, signal: Signal, body: bytes, *, timeout_s: float) -> ExportAnswer:
+def export_over_http(
+    url: str, signal: Signal, body: bytes, *, timeout_s: float, credentials: Credentials | None = None
+) -> ExportAnswer:
     """Return what the endpoint said to one serialized export request; never retries, never asks a proxy.
 
     Args:
@@ -24,10 +27,14 @@ def export_over_http(url: str, signal: Signal, body: bytes, *, timeout_s: float)
         signal: Which path is posted to.
         body: The request.
         timeout_s: Longest silence, while connecting or while waiting for the answer.
+        credentials: What to show there; None: what the environment says.
+
+    Raises:
+        ConfigError: A file of the credentials cannot be read.
     """
+    shown = Credentials.from_environment() if credentials is None else credentials
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    connection = _connection(parts, shown, timeout_s)
     try:
         try:
             connection.connect()
@@ -35,7 +42,9 @@ def export_over_http(url: str, signal: Signal, body: bytes, *, timeout_s: float)
             return ExportAnswer(Outcome.TIMEOUT, str(error))
         except OSError as error:
             return ExportAnswer(Outcome.UNREACHABLE, error.strerror or str(error))
-        connection.request("POST", signal.http_path, body=body, headers={"content-type": _PROTOBUF})
+        connection.request(
+            "POST", signal.http_path, body=body, headers={"content-type": _PROTOBUF, **shown.headers()}
+        )
         response = connection.getresponse()
         said = response.read()
     except TimeoutError as error:
@@ -55,6 +64,13 @@ def export_over_http(url: str, signal: Signal, body: bytes, *, timeout_s: float)
     text = _status_message(said) if is_otlp else " ".join(said.decode("utf-8", "replace").split())
     outcome = Outcome.REFUSED if is_otlp else Outcome.NOT_OTLP
     return ExportAnswer(outcome, f"HTTP {response.status} {response.reason}: {text[:_SAID]}")
+
+
+def _connection(parts: SplitResult, shown: Credentials, timeout_s: float) -> http.client.HTTPConnection:
+    host = parts.hostname or ""
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=shown.context())
+    return http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
 
 
 def _status_message(body: bytes) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 import http.client
 import json
-from collections.abc import Mapping
+import logging
+import ssl
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from receiver.access import Given
+from receiver.client.credentials import Credentials
 from receiver.errors import (
     EmbeddingOffError,
     NotFoundError,
@@ -17,11 +21,16 @@ from receiver.errors import (
     ReceiverError,
     RetryableError,
     StoreUnavailableError,
+    UnauthenticatedError,
 )
 
 _PREFIX = "/api/v1"
 _CONNECT_S = 5.0
 _ANSWER_S = 120.0
+_CHUNK_BYTES = 1 << 20
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_log = logging.getLogger(__name__)
 
 PATHS: Mapping[str, tuple[str, str]] = {
     "search": ("GET", "/search"),
@@ -57,19 +66,30 @@ class Server:
     Threads: one at a time; every call is a connection of its own.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, credentials: Credentials | None = None) -> None:
         """Keep where to ask.
 
         Args:
-            endpoint: ``http://host:port``; the scheme may be missing.
+            endpoint: ``http://host:port`` or ``https://host:port``; the scheme may be missing.
+            credentials: What to show there; None: what the environment says.
 
         Raises:
-            QueryError: It cannot be read.
+            QueryError: The endpoint cannot be read.
+            ConfigError: A file of the credentials cannot be read.
         """
         self.endpoint = endpoint if "://" in endpoint else f"http://{endpoint}"
         scheme, host, port, self._base = _parts(self.endpoint)
-        kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-        self._connect = functools.partial(kind, host, port, timeout=_CONNECT_S)
+        shown = Credentials.from_environment() if credentials is None else credentials
+        self._headers = shown.headers()
+        self._connect: Callable[[], http.client.HTTPConnection]
+        if scheme == "https":
+            self._connect = functools.partial(
+                http.client.HTTPSConnection, host, port, timeout=_CONNECT_S, context=shown.context()
+            )
+            return
+        self._connect = functools.partial(http.client.HTTPConnection, host, port, timeout=_CONNECT_S)
+        if shown.token and host not in _LOOPBACK:
+            _log.warning("the token goes to %s in clear; an https:// endpoint keeps it secret", host)
 
     def ask(self, question: str, given: Given) -> bytes:
         """Return the JSON that the API answers.
@@ -111,22 +131,48 @@ class Server:
             NoAnswerError: Nothing listens there.
             StoreUnavailableError: It broke off, or took too long.
         """
+        with self._exchange(method, target, body, "application/json") as response:
+            return response.status, response.read()
+
+    def chunks(self, target: str, accept: str) -> Generator[bytes]:
+        """Yield the body of an answer piece by piece, as it comes.
+
+        Raises:
+            NoAnswerError: Nothing listens there.
+            StoreUnavailableError: It broke off, or paused for too long; what was yielded is not the whole.
+            ReceiverError: The receiver refused, with its own message and hint.
+        """
+        with self._exchange("GET", target, None, accept) as response:
+            if response.status != http.client.OK:
+                raise self._refusal(response.status, response.read())
+            while chunk := response.read(_CHUNK_BYTES):
+                yield chunk
+
+    @contextmanager
+    def _exchange(
+        self, method: str, target: str, body: bytes | None, accept: str
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request; hold the connection while its answer is read."""
         connection = self._connect()
         try:
             try:
                 connection.connect()
+            except ssl.SSLError as error:
+                raise QueryError(
+                    f"there is no TLS with {self.endpoint}: {getattr(error, 'verify_message', '') or error.reason}",
+                    hint="--ca-file names the authority of its certificate; is it an https:// listener at all?",
+                ) from error
             except OSError as error:
                 raise NoAnswerError(
                     f"no receiver answers at {self.endpoint} ({error.strerror or error})",
                     hint="start one with: otlp-receiver serve",
                 ) from error
             connection.sock.settimeout(_ANSWER_S)
-            headers = {"accept": "application/json"}
+            headers = {"accept": accept, **self._headers}
             if body is not None:
                 headers["content-type"] = "application/json"
             connection.request(method, self._base + target, body=body, headers=headers)
-            response = connection.getresponse()
-            return response.status, response.read()
+            yield connection.getresponse()
         except TimeoutError as error:
             raise StoreUnavailableError(f"{self.endpoint} did not answer within {_ANSWER_S:.0f} s") from error
         except (OSError, http.client.HTTPException) as error:
@@ -144,6 +190,10 @@ class Server:
                 hint="--endpoint takes the address of its query listener, port 8888 unless configured",
             )
         hint = None if hint is None else str(hint)
+        if status == http.client.UNAUTHORIZED:
+            return UnauthenticatedError(
+                message, hint="set OTLP_RECEIVER_TOKEN, or give --token-file, with a token for query"
+            )
         if status == http.client.NOT_IMPLEMENTED:
             return EmbeddingOffError(message, hint=hint)
         if status == http.client.SERVICE_UNAVAILABLE:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from receiver.config import LimitsConfig
+from receiver.decode.anyvalue import INVALID_UTF8, TOO_DEEP
 from receiver.decode.density import is_dense
 from receiver.decode.inspection import Findings, byte_lengths, inspect, messages
 from receiver.decode.json_request import protobuf_from_json
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import POINT_KINDS, RecordColumns, from_nested, lengths, point_lists
+from receiver.decode.redact import Redactor
 from receiver.decode.repair import normalized, without_bad_records
 from receiver.decode.split import split_request
 from receiver.decode.utf8 import repair_utf8
@@ -46,6 +48,9 @@ class _Draft:
     error: PermanentError | None = None
     warnings: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    all_redacted: bool = False
+    redacted: set[int] = field(default_factory=set)
+    """The pieces that the rules were applied to; a second time would hash hashes."""
     records: int = 0
     identifiable: bool = False
 
@@ -61,17 +66,27 @@ class _Chunk:
 class ColumnDecoder:
     """Decodes on Arrow columns; one call at a time."""
 
-    def __init__(self, limits: LimitsConfig, nested: NestedValues, *, patient: bool = True) -> None:
+    def __init__(
+        self,
+        limits: LimitsConfig,
+        nested: NestedValues,
+        *,
+        patient: bool = True,
+        redactor: Redactor | None = None,
+    ) -> None:
         """Use the limits of one request and the shared cache of nested values.
 
         Args:
             limits: Of one request.
             nested: Shared with the flattener.
             patient: False: requests that need more than a moment of Python are given back without a verdict.
+            redactor: Takes out of requests what must not be stored; None where nothing is, and for what was
+                stored before.
         """
         self._limits = limits
         self._nested = nested
         self._patient = patient
+        self._redactor = redactor
 
     def decode(self, requests: Sequence[ExportRequest]) -> DecodedGroup:
         """Return a verdict for each request and the columns of what was accepted; see the port."""
@@ -79,6 +94,10 @@ class ColumnDecoder:
             return DecodedGroup([], [])
         signal = requests[0].signal
         drafts = [self._draft(request) for request in requests]
+        if self._redactor is not None:
+            self._redact(self._redactor, signal, drafts)
+        for draft in drafts:
+            self._cut(signal, draft)
         chunks = [chunk for batch in _batches(drafts) for chunk in self._decode_batch(signal, batch)]
         for chunk in chunks:
             chunk.columns.measure()
@@ -108,26 +127,61 @@ class ColumnDecoder:
         if request.encoding is Encoding.JSON and self._takes_long(request.body):
             draft.error = _NOT_HERE
             return draft
-        try:
-            if request.encoding is Encoding.JSON:
+        if request.encoding is Encoding.JSON:
+            try:
                 converted = protobuf_from_json(
-                    request.signal, request.body, max_objects=self._limits.json_objects
+                    request.signal,
+                    request.body,
+                    max_objects=self._limits.json_objects,
+                    quote=self._redactor is None,
                 )
+            except PermanentError as error:
+                draft.error = error
+            else:
                 draft.original = converted.payload
                 draft.warnings.update(converted.warnings)
-            draft.dense = len(draft.original) > _QUICK_BYTES and is_dense(draft.original)
-            if draft.dense and not self._patient:
+        return draft
+
+    def _redact(self, redactor: Redactor, signal: Signal, drafts: list[_Draft]) -> None:
+        """Redact the whole requests that a rule may concern; all of their pieces count as redacted."""
+        whole = [draft for draft in drafts if not draft.error]
+        for draft, concerned in zip(whole, redactor.concerned([d.original for d in whole]), strict=True):
+            if not concerned:
+                continue
+            if self._takes_long(draft.original):
                 draft.error = _NOT_HERE
-                return draft
+                continue
+            try:
+                draft.original = self._redacted(redactor, signal, draft, draft.original)
+            except PermanentError as error:
+                draft.error = error
+            draft.all_redacted = True
+
+    def _redacted(self, redactor: Redactor, signal: Signal, draft: _Draft, body: bytes) -> bytes:
+        redacted = redactor.redacted(signal, body, max_messages=self._limits.request_messages)
+        if redacted.too_deep:
+            draft.warnings[_REDACTED_TOO_DEEP] += redacted.too_deep
+        return redacted.body
+
+    def _cut(self, signal: Signal, draft: _Draft) -> None:
+        """Cut a request into pieces that are decoded one by one."""
+        if draft.error:
+            return
+        draft.dense = len(draft.original) > _QUICK_BYTES and is_dense(draft.original)
+        if draft.dense and not self._patient:
+            draft.error = _NOT_HERE
+            return
+        try:
             draft.pieces = split_request(
-                request.signal,
+                signal,
                 draft.original,
                 max_piece_bytes=_DENSE_PIECE_BYTES if draft.dense else _PIECE_BYTES,
                 max_messages=self._limits.request_messages,
             )
         except PermanentError as error:
             draft.error = error
-        return draft
+        if draft.all_redacted:
+            draft.redacted.update(range(len(draft.pieces)))
 
     def _takes_long(self, body: bytes) -> bool:
         """Return True if treating these bytes in Python is not for this decoder."""
@@ -176,12 +230,20 @@ class ColumnDecoder:
             repaired = repair_utf8(signal, draft.pieces[piece])
             draft.pieces[piece] = repaired.body
             draft.changed = True
-            nested = nested_requests(signal, [repaired.body])
+            self._redact_piece(signal, draft, piece)
+            nested = nested_requests(signal, [draft.pieces[piece]])
         except PermanentError as error:
             draft.error = error
             return []
         draft.warnings[_UTF8] += repaired.strings
         return [_Chunk([place], from_nested(signal, nested))]
+
+    def _redact_piece(self, signal: Signal, draft: _Draft, piece: int) -> None:
+        """Redact a piece that says something else than the bytes that were searched; once."""
+        if self._redactor is not None and piece not in draft.redacted:
+            draft.pieces[piece] = self._redacted(self._redactor, signal, draft, draft.pieces[piece])
+            draft.redacted.add(piece)
+            draft.changed = True
 
     def _bound(self, drafts: list[_Draft], chunks: list[_Chunk]) -> None:
         """Refuse large requests that turn out to hold too many messages (a small one cannot)."""
@@ -212,8 +274,9 @@ class ColumnDecoder:
         for chunk in chunks:
             found = inspect(chunk.columns, self._nested)
             warnings.append((chunk, found))
-            again = again or found.needs_repair
-            for place in found.malformed.keys() | found.doubled | found.bad_records:
+            unseen = self._unseen(chunk, drafts, found)
+            again = again or found.needs_repair or bool(unseen)
+            for place in found.malformed.keys() | found.doubled | found.bad_records | unseen:
                 number, piece = chunk.places[place]
                 draft = drafts[number]
                 if draft.error:
@@ -224,8 +287,10 @@ class ColumnDecoder:
                 if self._takes_long(draft.pieces[piece]):
                     draft.error = _NOT_HERE
                     continue
-                draft.changed = True
                 try:
+                    if place in unseen:
+                        self._redact_piece(signal, draft, piece)
+                    draft.changed |= place in found.doubled or place in found.bad_records
                     if place in found.doubled:
                         draft.pieces[piece] = normalized(signal, draft.pieces[piece])
                     if place in found.bad_records:
@@ -239,6 +304,17 @@ class ColumnDecoder:
                 for place, counts in found.warnings.items():
                     drafts[chunk.places[place][0]].warnings.update(counts)
         return again
+
+    def _unseen(self, chunk: _Chunk, drafts: list[_Draft], found: Findings) -> set[int]:
+        """Return the places of values that say something else than their bytes, and that no rule saw yet."""
+        if self._redactor is None:
+            return set()
+        repaired = {place for place, warnings in found.warnings.items() if warnings.keys() & _UNSEEN}
+        return {
+            place
+            for place, (number, piece) in enumerate(chunk.places)
+            if place in repaired and piece not in drafts[number].redacted
+        }
 
     def _count(self, chunk: _Chunk, drafts: list[_Draft]) -> None:
         columns = chunk.columns
@@ -286,6 +362,8 @@ def _batches(drafts: list[_Draft]) -> Iterator[list[_Draft]]:
         yield batch
 
 
+_UNSEEN = frozenset({INVALID_UTF8, TOO_DEEP})
+_REDACTED_TOO_DEEP = "values nested too deep for the redaction rules replaced by ***"
 _UTF8 = "strings had invalid UTF-8, replaced by U+FFFD"
 
 

@@ -129,6 +129,26 @@ def _inspect_envelopes(columns: RecordColumns, nested: NestedValues, found: Find
     request_of_scopes = columns.request_of[columns.resource_of]
     _inspect_bytes(nested.resource, columns.resources, columns.request_of, found)
     _inspect_bytes(nested.scope, columns.scopes, request_of_scopes, found)
+    if columns.signal is Signal.METRICS:
+        _inspect_metadata(columns, nested, found)
+
+
+def _inspect_metadata(columns: RecordColumns, nested: NestedValues, found: Findings) -> None:
+    """Look at the metadata of metrics, which few have: attributes whose values nothing has read yet."""
+    metadata = columns.rows.field("metadata")
+    if not len(metadata.flatten()):
+        return
+    requests = columns.request_of_rows()
+    filled = np.flatnonzero(lengths(metadata))
+    for request, pairs in zip(
+        requests[filled].tolist(), metadata.take(pa.array(filled)).to_pylist(), strict=True
+    ):
+        try:
+            warnings = nested.metadata(tuple(pairs)).warnings
+        except PermanentError as error:
+            found.malformed[request] = error
+        else:
+            found.warnings[request].update(warnings)
 
 
 class _Decoded(Protocol):

@@ -66,7 +66,7 @@ class JsonRequest:
     """What was repaired, for the client to read; empty for a request that was as it should be."""
 
 
-def protobuf_from_json(signal: Signal, body: bytes, *, max_objects: int) -> JsonRequest:
+def protobuf_from_json(signal: Signal, body: bytes, *, max_objects: int, quote: bool = True) -> JsonRequest:
     """Return the request that an OTLP/JSON body stands for, every value exact.
 
     Args:
@@ -74,6 +74,7 @@ def protobuf_from_json(signal: Signal, body: bytes, *, max_objects: int) -> Json
         body: The whole body, decompressed.
         max_objects: Most ``{`` in the body, and an eighth of the most ``,`` and ``[`` together; those
             inside strings count too, because the counting must cost nothing compared with parsing.
+        quote: False: an error says where a value does not fit, and repeats nothing of it.
 
     Raises:
         MalformedRequestError: The body is not JSON, or not this request; says where and what.
@@ -93,7 +94,8 @@ def protobuf_from_json(signal: Signal, body: bytes, *, max_objects: int) -> Json
         payload = _encode(_FIELDS[signal], document)
     except InvalidFieldError as error:
         where = f"{error.where}: " if error.where else ""
-        raise MalformedRequestError(f"{where}{error.what}") from None
+        what = error.what if quote else "the value is not one that the field can hold"
+        raise MalformedRequestError(f"{where}{what}") from None
     return JsonRequest(payload, _repair_warnings(repaired))
 
 

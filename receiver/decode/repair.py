@@ -59,9 +59,15 @@ def without_bad_records(signal: Signal, payload: bytes) -> Filtered:
     """Return the request without the spans or data points that may not be stored (rules D1, D3).
 
     It is treated in small pieces: message objects take up a hundred times the bytes of an empty record.
+
+    Raises:
+        MalformedRequestError: The reference parser refuses it.
     """
     pieces = split_request(signal, payload, max_piece_bytes=_PIECE_BYTES, max_messages=len(payload) + 1)
-    filtered = [_filtered(signal, piece) for piece in pieces]
+    try:
+        filtered = [_filtered(signal, piece) for piece in pieces]
+    except DecodeError as error:  # the columnar decoder is not quite as strict
+        raise MalformedRequestError(f"the {signal} request is not valid protobuf: {error}") from error
     reasons: Counter[str] = Counter()
     for one in filtered:
         reasons.update(one.reasons)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ _LOGGER = logging.getLogger(__name__)
 
 EXACT_VECTORS = 5_000
 """Above so many a graph is faster, where usearch is installed."""
-_FORMAT = 1
+_FORMAT = 2
 _HEADER_LIMIT = 4096
 _ID = np.dtype([("text", "V16"), ("key", "<u8")])
 _SETS: dict[str, type[ExactSet | GraphSet]] = {"exact": ExactSet, "graph": GraphSet}
@@ -139,19 +140,34 @@ class VectorIndex:
             ids["text"] = np.frombuffer(b"".join(t.bytes for t in self._texts.values()), dtype="V16")
             kind = "graph" if isinstance(self._set, GraphSet) else "exact"
             body = ids.tobytes() + self._set.to_bytes()
-        header = {
+        header: dict[str, Any] = {
             "format": _FORMAT,
             "model": self._model,
             "dimension": self._dimension,
             "kind": kind,
             "vectors": len(ids),
-            "checksum": xxhash.xxh3_128_hexdigest(body),
         }
+        header["checksum"] = _checksum(header, body)
         scratch = self._path.with_name(self._path.name + ".new")
         with scratch.open("wb") as stream:
             stream.write(json.dumps(header).encode("ascii") + b"\n")
             stream.write(body)
         scratch.replace(self._path)
+
+    def discard_file(self) -> None:
+        """Delete the file, now and after a power cut; for vectors that change, which :meth:`text_ids` cannot tell.
+
+        Raises:
+            OSError: It cannot be deleted.
+        """
+        if self._path is None or not self._path.exists():
+            return
+        self._path.unlink()
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def load(self) -> bool:
         """Hold what the file has, in the place of what was held; False where it cannot be used.
@@ -180,7 +196,7 @@ class VectorIndex:
         if found != wanted:
             msg = f"it is of {found}, not of {wanted}"
             raise ValueError(msg)
-        if xxhash.xxh3_128_hexdigest(body) != header["checksum"]:
+        if header.pop("checksum") != _checksum(header, body):
             msg = "its checksum is wrong"
             raise ValueError(msg)
         if header["kind"] == "graph" and not GRAPH_INSTALLED:
@@ -210,3 +226,10 @@ class VectorIndex:
         graph = GraphSet(self._dimension)
         graph.add(*self._set.items())
         self._set = graph
+
+
+def _checksum(header: dict[str, Any], body: bytes) -> str:
+    """Return the checksum of everything in a file but itself: a wrong count would be read past its end."""
+    state = xxhash.xxh3_128(json.dumps(header, sort_keys=True).encode("ascii"))
+    state.update(body)
+    return state.hexdigest()

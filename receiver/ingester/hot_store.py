@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import ValidationError as PydanticError
 
 from receiver.access import Access
+from receiver.client.credentials import Credentials
 from receiver.config import Settings
 from receiver.errors import EmbeddingUnavailableError, InvalidTraceError, NotFoundError, QueryError
 from receiver.ingester.conversations import conversation_of, conversations
@@ -47,15 +48,17 @@ class HotStore:
         embedding_model: str | None = None,
         cache_size: int | None = None,
         settings: Settings | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """Keep where it lies; nothing is opened before :meth:`initialize`.
 
         Args:
             database_path: ``:memory:`` (a temporary folder that goes at close), a ``.duckdb`` file (beside it a
-                folder ``<file>.d``), a data directory, or ``http://host:port`` of a running receiver.
+                folder ``<file>.d``), a data directory, or ``http(s)://host:port`` of a running receiver.
             embedding_model: Name of a sentence-transformers model; None: the configured one.
             cache_size: Questions whose vectors are kept; None: the configured number.
             settings: Of the receiver in this process; None: those of ``otlp-receiver serve`` in this folder.
+            credentials: What to show to a running receiver; None: what the environment says.
 
         Raises:
             ValidationError: An argument is not what it must be.
@@ -67,6 +70,7 @@ class HotStore:
             )
         self.db_path = str(database_path)
         self._settings = settings
+        self._credentials = credentials
         self._changes: dict[str, object] = {}
         self.prefer(embedding_model=embedding_model, cache_size=cache_size)
         self._place: Place | None = None
@@ -108,7 +112,9 @@ class HotStore:
         async with self._opening:
             if self._access is not None:
                 return
-            place = await asyncio.to_thread(place_of, self.db_path, self._settings, self._changes)
+            place = await asyncio.to_thread(
+                place_of, self.db_path, self._settings, self._changes, self._credentials
+            )
             access = await place.open()
             try:
                 await self._check_model(access)

@@ -8,6 +8,7 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Self
 
+from receiver.client.credentials import Credentials
 from receiver.config import Settings
 from receiver.errors import RetryableError
 from receiver.ingester.batch import BatchReport, converted
@@ -41,6 +42,7 @@ class OtelIngester:
         similarity_threshold: float | None = None,
         wait_for_embeddings_s: float = 30.0,
         settings: Settings | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """Keep what to open; nothing is opened before :meth:`initialize`.
 
@@ -53,13 +55,14 @@ class OtelIngester:
             similarity_threshold: Least similarity where a search names none; None: the configured one, 0.2.
             wait_for_embeddings_s: Longest wait of a search for the vectors of what this ingester has stored.
             settings: Of the receiver in this process; see :class:`HotStore`.
+            credentials: For a running receiver; see :class:`HotStore`.
 
         Raises:
             ValidationError: An argument is not what it must be.
         """
         if hot_store is not None and not isinstance(hot_store, HotStore):
             raise ValidationError(f"hot_store: a {type(hot_store).__name__} is not a HotStore")
-        self._store = hot_store or HotStore(hot_store_path, settings=settings)
+        self._store = hot_store or HotStore(hot_store_path, settings=settings, credentials=credentials)
         if not self._store.initialized:
             self._store.prefer(embedding_model=embedding_model, cache_size=cache_size)
         self._system_id = None if system_id is None else checked_text("system_id", system_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from receiver.access import Access
+from receiver.client.credentials import Credentials
 from receiver.client.remote import RemoteAccess
 from receiver.config import Settings
 from receiver.ingester.validation import ValidationError
@@ -38,17 +39,19 @@ class Place(Protocol):
 class RemotePlace:
     """A running receiver."""
 
-    def __init__(self, endpoint: str) -> None:
-        """Keep the address of its query listener."""
+    def __init__(self, endpoint: str, credentials: Credentials | None = None) -> None:
+        """Keep the address of its query listener, and what to show there; None: what the environment says."""
         self._endpoint = endpoint
+        self._credentials = credentials
 
     async def open(self) -> Access:
         """Return the access.
 
         Raises:
             NoAnswerError: Nothing listens there.
+            ConfigError: A file of the credentials cannot be read.
         """
-        access = RemoteAccess(self._endpoint)
+        access = await asyncio.to_thread(RemoteAccess, self._endpoint, self._credentials)
         await access.check()
         return access
 
@@ -95,14 +98,20 @@ def names_a_place(path: Any) -> bool:
     return isinstance(path, str | os.PathLike) and bool(str(path))
 
 
-def place_of(path: str | os.PathLike[str], settings: Settings | None, changes: dict[str, object]) -> Place:
+def place_of(
+    path: str | os.PathLike[str],
+    settings: Settings | None,
+    changes: dict[str, object],
+    credentials: Credentials | None = None,
+) -> Place:
     """Return where ``path`` says that a store lies.
 
     Args:
         path: ``:memory:`` (a temporary folder that goes at close), a ``.duckdb`` file, a data directory, or
-            ``http://host:port`` of a running receiver's query listener.
+            ``http(s)://host:port`` of a running receiver's query listener.
         settings: Of a receiver in this process; None: those that ``otlp-receiver serve`` would have here.
         changes: Of these settings, by their keys.
+        credentials: What to show to a running receiver; None: what the environment says.
 
     Raises:
         ValidationError: It is no path.
@@ -117,7 +126,7 @@ def place_of(path: str | os.PathLike[str], settings: Settings | None, changes: d
         )
     text = str(path)
     if text.startswith(("http://", "https://")):
-        return RemotePlace(text)
+        return RemotePlace(text, credentials)
     if settings is None:
         settings = load_settings(config_file=None, overrides={}, environ=os.environ)
     settings = _changed(settings, changes)

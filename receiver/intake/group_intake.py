@@ -45,10 +45,13 @@ from receiver.ports import (
 )
 from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.trouble import Trouble
 
 _LOG = logging.getLogger(__name__)
 _LARGE_BYTES = 2 << 20
 _HASH_ON_LOOP_BYTES = 1 << 20  # about 0.1 ms
+_PROBE_S = 1.0
+"""A disk in trouble is tried so often when no request does it: who is not ready may get none."""
 
 
 @dataclass(eq=False)
@@ -113,12 +116,29 @@ class GroupIntake:
         self._executors = [ThreadPoolExecutor(1, name) for name in ("decode", "decode-large", "spool")]
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
-        self.spool_problem: str | None = None
+        self._refusing = Trouble(_LOG, "the spool cannot be written", over="the spool can be written again")
+        self._crawling = Trouble(
+            _LOG, "the spool's disk is slow", over="the spool's disk is as fast as it must be"
+        )
+        self._in_trouble = asyncio.Event()
+        self._commit_began: float | None = None
+        self._commit_ended = 0.0
 
     @property
     def budget(self) -> ByteBudget:
         """Return the budget that transports reserve from."""
         return self._budget
+
+    @property
+    def spool_problem(self) -> str | None:
+        """Return why requests cannot be made durable, or not in the time that a client waits; None if they can."""
+        if self._refusing.text is not None:
+            return self._refusing.text
+        if self._commit_began is not None:
+            waited_s = time.monotonic() - self._commit_began
+            if waited_s > self._settings.limits.wait_s:
+                return f"the disk is slow: a commit has been waiting for it for {waited_s:.0f} s"
+        return self._crawling.text and f"the disk is slow: {self._crawling.text}"
 
     @property
     def pending_requests(self) -> int:
@@ -135,6 +155,7 @@ class GroupIntake:
             )
         ]
         self._tasks.append(loop.create_task(self._commit_groups(), name="intake commit"))
+        self._tasks.append(loop.create_task(self._probe_disk(), name="intake probe"))
 
     async def close(self) -> None:
         """Commit and answer everything that was taken in, then stop; new requests are told to come again."""
@@ -263,32 +284,57 @@ class GroupIntake:
             group = await self._commits.get()
             await self._loading.pace()
             duplicates, self._duplicates = self._duplicates, Counter()
-            started = time.perf_counter()
+            started = self._commit_began = time.monotonic()
             try:
                 sequences = await loop.run_in_executor(
                     self._executors[-1], self._append, [_entry(w) for w in group.waiting], duplicates
                 )
             except Exception as error:  # noqa: BLE001 - task boundary: the next group may succeed
                 self._duplicates.update(duplicates)
-                self._commit_failed(group, error)
+                self._disk_failed(error)
+                if not isinstance(error, ReceiverError):
+                    error = SpoolUnavailableError("the request could not be written to disk")
+                self._refuse(group.waiting, error)
                 continue
-            self._metrics.committed(time.perf_counter() - started)
-            self.spool_problem = None
-            self._metrics.spool_writable.set(1)
+            finally:
+                self._commit_began, self._commit_ended = None, time.monotonic()
+            self._metrics.committed(self._commit_ended - started)
+            self._disk_worked(self._commit_ended - started)
             self._committed(group, sequences)
+
+    async def _probe_disk(self) -> None:
+        """While the disk is in trouble and nobody else finds out whether it still is: find out."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._in_trouble.wait()
+            await asyncio.sleep(_PROBE_S)
+            if self._commit_began is not None or time.monotonic() - self._commit_ended < _PROBE_S:
+                continue
+            started = time.monotonic()
+            try:
+                await loop.run_in_executor(self._executors[-1], self._spool.verify_writable)
+            except Exception as error:  # noqa: BLE001 - task boundary: as of a commit
+                self._disk_failed(error)
+            else:
+                self._disk_worked(time.monotonic() - started)
+
+    def _disk_worked(self, seconds: float) -> None:
+        self._refusing.ended()
+        self._metrics.spool_writable.set(1)
+        if seconds > self._settings.limits.wait_s:
+            self._crawling.happened(f"a commit took {seconds:.1f} s")
+            self._in_trouble.set()
+        else:
+            self._crawling.ended()
+            self._in_trouble.clear()
+
+    def _disk_failed(self, error: Exception) -> None:
+        self._refusing.happened(str(error), error=None if isinstance(error, ReceiverError) else error)
+        self._metrics.spool_writable.set(0)
+        self._in_trouble.set()
 
     def _append(self, entries: list[SpoolEntry], duplicates: Counter[Signal]) -> list[int]:
         return self._spool.append(entries, duplicates=duplicates)
-
-    def _commit_failed(self, group: _Group, error: Exception) -> None:
-        self.spool_problem = str(error)
-        self._metrics.spool_writable.set(0)
-        if isinstance(error, ReceiverError):
-            _LOG.error("the spool cannot be written: %s", error)
-            self._refuse(group.waiting, error)
-        else:
-            _LOG.error("the spool cannot be written", exc_info=error)
-            self._refuse(group.waiting, SpoolUnavailableError("the request could not be written to disk"))
 
     def _committed(self, group: _Group, sequences: list[int]) -> None:
         now = self._clock()

@@ -19,8 +19,6 @@ class Batch:
     columns: list[Columns] = field(default_factory=list)
     records: Counter[Signal] = field(default_factory=Counter)
     payload_bytes: int = 0
-    from_spool: bool = False
-    """True once an attempt failed: its columns are gone, the spool has the bytes."""
 
     @property
     def rows(self) -> int:

@@ -2,7 +2,8 @@
 
 One task: gather a batch, flatten it, load it together with the position it brings the spool to, now and then
 complete a checkpoint and let the spool forget what it covers. The store's failures are of two kinds: those
-that pass (tried again for ever, visible in /readyz) and rows it will never take (bisected down to the single
+that pass (tried again for ever, visible in /readyz; a store that gave up as a whole is opened again, and what it
+lost comes from the spool) and rows it will never take (bisected down to the single
 request, which goes to quarantine byte for byte while loading goes on).
 """
 
@@ -26,6 +27,7 @@ from receiver.errors import (
 from receiver.loader.batch import Batch
 from receiver.loader.freed_memory import give_back
 from receiver.loader.handover import Handover
+from receiver.loader.position_note import PositionNote
 from receiver.loader.transactions import READ_BYTES, Transactions
 from receiver.ports import (
     CommittedGroup,
@@ -37,12 +39,15 @@ from receiver.ports import (
     TextVectors,
 )
 from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.trouble import Trouble
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = (0.1, 0.3, 1.0, 3.0, 5.0)
+_LOOK_S = 0.5  # between two looks at a disk that cannot be written
 _LARGE_BYTES = 8 << 20  # of payload loaded: what it left free is worth giving back
 _PACE_S = 0.15  # well below what any client notices, and long enough for most transactions
 _MOVING_S = 1.0
+_LONGEST_PUT_OFF_S = 60.0  # between two checkpoints that fail: each may cost a store that is opened again
 _REMOVED_ENOUGH = 0.9  # of spool.max_bytes: room is announced a little late, so that it is worth it
 T = TypeVar("T")
 
@@ -62,7 +67,11 @@ class Loader:
     ) -> None:
         """Wire the stage up; it takes groups from now on and loads them once :meth:`start` gave it a store."""
         self._spool = spool
-        self._transactions = Transactions(spool=spool, decoder=decoder, flattener=flattener, metrics=metrics)
+        spool_path = settings.spool_path
+        self._note = PositionNote(spool_path.with_name(f"{spool_path.name}.position"))
+        self._transactions = Transactions(
+            spool=spool, decoder=decoder, flattener=flattener, metrics=metrics, note=self._note
+        )
         self._settings = settings
         self._metrics = metrics
         self._on_stored = on_stored
@@ -73,11 +82,15 @@ class Loader:
         self._hurry = asyncio.Event()
         self._moved = asyncio.Condition()
         self._stopping = False
+        self._settled = False
         self._wrong_spool: str | None = None
         self._position = 0
         self._bytes_since_checkpoint = 0
         self._bytes_since_rest = 0
         self._checkpoint_due: float | None = None
+        self._no_checkpoint_before = 0.0
+        self._held = False
+        self._doubtful = False
         self._forgetting: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -87,12 +100,33 @@ class Loader:
         self._handover.highest_sequence = statistics.highest_sequence
         self._judge_room()
         self.problem: str | None = "the store is not open yet"
+        """Why nothing is loaded at all; see :attr:`problems` for what fails now."""
+        self._waiting_since: float | None = None
+        self._reading = Trouble(_LOG, "the spool cannot be read", over="the spool can be read again")
+        self._writing = Trouble(_LOG, "the store cannot be written", over="the store can be written again")
+        self._saving = Trouble(
+            _LOG, "the store cannot complete a checkpoint", over="the store completes checkpoints again"
+        )
+        self._removing = Trouble(
+            _LOG, "the spool cannot remove what is stored", over="the spool removes what is stored again"
+        )
         self.last_stored_at = time.time()
 
     @property
     def position(self) -> int:
         """Return the highest sequence that is in the store or was set aside."""
         return self._position
+
+    @property
+    def problems(self) -> list[str]:
+        """Return what keeps it from loading or from making room, in words for an operator."""
+        troubles = (self._reading, self._writing, self._saving, self._removing)
+        return [*([self.problem] if self.problem else []), *(str(each) for each in troubles if each.text)]
+
+    @property
+    def is_writing(self) -> bool:
+        """Return False while the store's last transaction or checkpoint failed."""
+        return not (self._writing.text or self._saving.text)
 
     @property
     def spool_bytes(self) -> int:
@@ -102,6 +136,7 @@ class Loader:
     def offer(self, group: CommittedGroup) -> None:
         """Take a committed group over; see the port."""
         self._handover.offer(group)
+        self._note_waiting()
         self._spool_bytes += group.payload_bytes
         self._judge_room()
         self._arrived.set()
@@ -111,14 +146,18 @@ class Loader:
     def notice(self, highest_sequence: int) -> None:
         """Look into the spool up to this sequence: requests came into it by another way than ``offer``."""
         self._handover.highest_sequence = max(self._handover.highest_sequence, highest_sequence)
+        self._note_waiting()
+        self._arrived.set()
+
+    def doubt(self) -> None:
+        """See whether the store still works: a question has failed in it."""
+        self._doubtful = True
         self._arrived.set()
 
     @property
     def stalled_s(self) -> float:
         """Return for how long nothing was stored although something waits; 0 while nothing waits."""
-        if self._position >= self._handover.highest_sequence:
-            return 0.0
-        return time.time() - self.last_stored_at
+        return 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
 
     async def wait_for_room(self) -> None:
         """Return as soon as the spool holds less than it may.
@@ -145,8 +184,7 @@ class Loader:
 
     async def start(self, writer: StoreWriter) -> None:
         """Begin loading into an open store, from its position for this spool."""
-        self._transactions.writer = writer
-        self._position = await self._in_thread(lambda: writer.position(self._spool.uuid))
+        self._position = await self._in_thread(lambda: self._transactions.begin(writer))
         if self._position > self._handover.highest_sequence:
             self.problem = self._wrong_spool = (
                 f"the store is at position {self._position} of spool {self._spool.uuid}, which has only"
@@ -156,6 +194,8 @@ class Loader:
             _LOG.error("loading has stopped: %s", self.problem)
             return
         self.problem = None
+        self._waiting_since = None
+        self._note_waiting()
         backlog = self._handover.highest_sequence - self._position
         if backlog:
             _LOG.info("%d spooled requests are not in the store yet; loading them", backlog)
@@ -178,18 +218,54 @@ class Loader:
                 await self._moved.wait()
 
     async def checkpoint(self) -> None:
-        """Complete a store checkpoint; what it covers leaves the spool in a task of its own."""
+        """Complete a store checkpoint; what it covers leaves the spool in a task of its own.
+
+        While checkpoints are held back nothing happens, unless the loader stops.
+        """
         if self._transactions.writer is None:
             return
-        writer = self._transactions.writer
-        started = time.perf_counter()
         try:
-            covered = await self._in_thread(writer.checkpoint)
+            if not self._held or self._stopping:
+                await self._checkpoint(self._transactions.writer)
+                return
         except RetryableError as error:
-            _LOG.warning("%s; it is tried again", error)
-            self._checkpoint_due = time.monotonic() + self._settings.store.checkpoint_interval_s
-            return
+            self._saving.happened(str(error))
+        interval = self._settings.store.checkpoint_interval_s
+        if self._saving.text:
+            interval = min(interval * 2 ** min(self._saving.failures, 16), max(_LONGEST_PUT_OFF_S, interval))
+        self._checkpoint_due = self._no_checkpoint_before = time.monotonic() + interval
+
+    async def hold_checkpoints(self) -> None:
+        """Complete a checkpoint and let none follow it until :meth:`release_checkpoints` or :meth:`close`.
+
+        Between two checkpoints DuckDB writes only to blocks that the last one does not refer to, so the file without
+        its log stays what it is now, whatever is loaded meanwhile.
+        Source: duckdb/storage/storage_info.hpp, and tests/integration/test_backup.py.
+
+        Raises:
+            RetryableError: The store is not open, or the checkpoint did not complete; nothing is held.
+        """
+        self._held = True  # a checkpoint that has begun is in the thread before ours, and none comes after it
+        try:
+            await self._checkpoint(self._transactions.opened())
+        except BaseException:
+            self.release_checkpoints()
+            raise
+        await self.forgotten()
+
+    def release_checkpoints(self) -> None:
+        """Let checkpoints be made again; the one that was put off comes soon."""
+        self._held = False
+        self._no_checkpoint_before = 0.0
+        if self._checkpoint_due is not None:
+            self._checkpoint_due = time.monotonic()
+            self._arrived.set()
+
+    async def _checkpoint(self, writer: StoreWriter) -> None:
+        started = time.perf_counter()
+        covered = await self._on_store(writer.checkpoint)
         self._metrics.checkpointed(time.perf_counter() - started)
+        self._saving.ended()
         self._checkpoint_due = None
         self._bytes_since_checkpoint = 0
         await self.forgotten()
@@ -209,19 +285,24 @@ class Loader:
             await asyncio.to_thread(self._spool.remove_through, position)
             await asyncio.to_thread(self._spool.maintain)
         except RetryableError as error:
-            _LOG.warning("the spool keeps what is stored until the next checkpoint: %s", error)
+            self._removing.happened(str(error))
+            if self._checkpoint_due is None:  # the next one removes it
+                self._checkpoint_due = time.monotonic() + self._settings.store.checkpoint_interval_s
+                self._arrived.set()
+        else:
+            self._removing.ended()
         self._spool_bytes = self._spool.statistics().payload_bytes
         self._judge_room()
 
     async def write_embeddings(self, rows: list[TextVectors], *, model: str, replace: bool = False) -> None:
         """Write vectors between two batches; a text that has some keeps them, unless told to replace them."""
         writer = self._transactions.opened()
-        await self._in_thread(lambda: writer.write_embeddings(rows, model=model, replace=replace))
+        await self._on_store(lambda: writer.write_embeddings(rows, model=model, replace=replace))
 
     async def retire(self, before_ns: int) -> Retired:
         """Delete old records between two batches and give their space back."""
         writer = self._transactions.opened()
-        retired = await self._in_thread(lambda: writer.retire(before_ns=before_ns))
+        retired = await self._on_store(lambda: writer.retire(before_ns=before_ns))
         self._metrics.retired(retired.records)
         await self.checkpoint()
         return retired
@@ -229,32 +310,62 @@ class Loader:
     async def age_at(self, share: float) -> int | None:
         """Return the time before which that share of the records lies."""
         writer = self._transactions.opened()
-        return await self._in_thread(lambda: writer.age_at(share))
+        return await self._on_store(lambda: writer.age_at(share))
 
     async def used_bytes(self) -> int:
         """Return how much of the database file holds something."""
         writer = self._transactions.opened()
-        return await self._in_thread(writer.used_bytes)
+        return await self._on_store(writer.used_bytes)
+
+    async def settle(self) -> None:
+        """Load what is committed, complete a checkpoint, and load what was committed meanwhile.
+
+        The spool has forgotten what the checkpoint covers. Requests may come in all the time.
+
+        Raises:
+            RetryableError: The store is not open, or loading has stopped.
+        """
+        await self.flush()
+        await self.checkpoint()
+        self._settled = True
+        await self.flush()
+        await self.forgotten()
 
     async def close(self) -> None:
-        """Load what is committed, complete a checkpoint and stop; call after the intake has closed."""
+        """Load what is committed and stop; call after the intake has closed.
+
+        A checkpoint is completed unless :meth:`settle` did so: the little that came after it is in the store's log.
+        """
         self._stopping = True
         self._hurry.set()
         self._arrived.set()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-            if self.problem is None:
+            if self.problem is None and not self._settled:
                 await self.checkpoint()
         await self.forgotten()
         await asyncio.to_thread(self._thread.shutdown, wait=True)
+        self._note.close()
+
+    def let_go(self) -> None:
+        """Begin no other transaction; the spool may be closed from here on. :meth:`abandon` follows."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
 
     async def abandon(self) -> None:
         """Stop after the transaction in hand; what is not loaded stays in the spool."""
+        self.let_go()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self.forgotten()
+        writer = self._transactions.writer
+        if writer is not None and self._wrong_spool is None:
+            # The transaction in hand was completed, and nobody was left to note its position.
+            with contextlib.suppress(RetryableError):
+                self._position = await self._in_thread(lambda: writer.position(self._spool.uuid))
         await asyncio.to_thread(self._thread.shutdown, wait=True)
+        self._note.close()
 
     def _judge_room(self) -> None:
         limit = self._settings.spool.max_bytes
@@ -262,6 +373,13 @@ class Loader:
             self._has_room.clear()
         elif self._has_room.is_set() or self._spool_bytes < limit * _REMOVED_ENOUGH:
             self._has_room.set()
+
+    async def _on_store(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._in_thread(work)
+        except RetryableError:
+            self.doubt()
+            raise
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -276,6 +394,8 @@ class Loader:
 
     async def _load_for_ever(self) -> None:
         while True:
+            if self._doubtful:
+                await self._recover()
             if self._position >= self._handover.highest_sequence:
                 if self._stopping:
                     return
@@ -284,12 +404,12 @@ class Loader:
             try:
                 batch = await self._gather()
             except RetryableError as error:
-                self.problem = f"the spool cannot be read: {error}"
-                _LOG.error("%s; it is tried again", self.problem)
+                self._reading.happened(str(error))
                 if self._stopping:
                     return
-                await asyncio.sleep(_RETRY_S[-1])
+                await self._pause(self._reading)
                 continue
+            self._reading.ended()
             if batch.position > self._position:
                 await self._load(batch)
             if self._checkpoint_is_due():
@@ -299,7 +419,7 @@ class Loader:
         """Wait until something is committed; meanwhile complete the checkpoint that is due."""
         self._arrived.clear()
         self._hurry.clear()
-        if self._position < self._handover.highest_sequence or self._stopping:
+        if self._position < self._handover.highest_sequence or self._stopping or self._doubtful:
             return
         if self._bytes_since_rest > _LARGE_BYTES:
             self._bytes_since_rest = 0
@@ -312,7 +432,12 @@ class Loader:
             await self.checkpoint()
 
     def _checkpoint_is_due(self) -> bool:
-        if self._bytes_since_checkpoint >= self._settings.store.checkpoint_bytes:
+        if time.monotonic() < self._no_checkpoint_before:
+            return False
+        if (
+            self._transactions.crowded
+            or self._bytes_since_checkpoint >= self._settings.store.checkpoint_bytes
+        ):
             return True
         return self._checkpoint_due is not None and time.monotonic() >= self._checkpoint_due
 
@@ -361,21 +486,18 @@ class Loader:
         batch.position = requests[-1].sequence
 
     async def _load(self, batch: Batch) -> None:
-        """Load the batch however long it takes; afterwards the position is the batch's."""
-        attempt = 0
-        while True:
-            try:
-                await self._attempt(batch)
-                break
-            except (RetryableError, OSError) as error:
-                self.problem = f"the store cannot be written: {error}"
-                self._metrics.load_failed()
-                _LOG.error("%s; it is tried again", self.problem)
-                if self._stopping:
-                    raise
-                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
-                attempt += 1
-        self.problem = None
+        """Load the batch: afterwards the position is the batch's, or the store is in doubt and all is as before."""
+        try:
+            await self._attempt(batch)
+        except (RetryableError, OSError) as error:
+            self._metrics.load_failed()
+            self._writing.happened(str(error))
+            if self._stopping:
+                raise
+            self._doubtful = True
+            await self._pause(self._writing)
+            return
+        self._writing.ended()
         self.last_stored_at = time.time()
         self._bytes_since_checkpoint += batch.payload_bytes
         self._bytes_since_rest += batch.payload_bytes
@@ -386,18 +508,53 @@ class Loader:
 
     async def _attempt(self, batch: Batch) -> None:
         started = time.perf_counter()
-        if not batch.from_spool:
-            batch.from_spool = True
-            try:
-                await self._in_thread(lambda: self._transactions.write(batch))
-            except (StoreRejectedError, UnloadableRequestError) as error:
-                _LOG.warning("a batch cannot be loaded, looking for the request at fault: %s", error)
-            else:
-                self._metrics.loaded(batch.records, time.perf_counter() - started)
-                return
-        await self._in_thread(lambda: self._transactions.load_by_halves(batch.position))
+        try:
+            await self._in_thread(lambda: self._transactions.write(batch))
+        except (StoreRejectedError, UnloadableRequestError) as error:
+            _LOG.warning("a batch cannot be loaded, looking for the request at fault: %s", error)
+            await self._in_thread(lambda: self._transactions.load_by_halves(batch.position))
+        else:
+            self._metrics.loaded(batch.records, time.perf_counter() - started)
+
+    async def _recover(self) -> None:
+        """Return once the store works, and go on from its own position.
+
+        Only here, between two batches: a store that gave up may have lost what no checkpoint covered, which the
+        spool still has, or have kept a commit whose failure was reported.
+        """
+        while (position := await self._position_of_usable_store()) is None:
+            continue
+        if position != self._position:
+            _LOG.info("the store is at position %d, not %d: loading goes on there", position, self._position)
+            await self._advance(position)
+        if position >= self._handover.highest_sequence:
+            self._writing.ended()
+        if self._no_checkpoint_before == 0.0 and self._checkpoint_due is not None:
+            self._checkpoint_due = time.monotonic()
+
+    async def _position_of_usable_store(self) -> int | None:
+        """Return its position; None, after a while, where it is not usable yet."""
+        self._doubtful = False
+        try:
+            return await self._in_thread(self._transactions.revived)
+        except (RetryableError, OSError) as error:
+            self._writing.happened(str(error))
+            if self._stopping:
+                raise
+            self._no_checkpoint_before = 0.0  # what comes next is another disk
+            await asyncio.sleep(_LOOK_S)
+            return None
+
+    async def _pause(self, trouble: Trouble) -> None:
+        await asyncio.sleep(_RETRY_S[min(trouble.failures, len(_RETRY_S)) - 1])
+
+    def _note_waiting(self) -> None:
+        if self._waiting_since is None and self._position < self._handover.highest_sequence:
+            self._waiting_since = time.monotonic()
 
     async def _advance(self, position: int) -> None:
         async with self._moved:
             self._position = position
+            self._waiting_since = None
+            self._note_waiting()
             self._moved.notify_all()

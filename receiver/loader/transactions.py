@@ -8,6 +8,7 @@ from uuid import UUID
 
 from receiver.errors import ReceiverError, RetryableError, StoreRejectedError, UnloadableRequestError
 from receiver.loader.batch import Batch
+from receiver.loader.position_note import PositionNote
 from receiver.ports import (
     Columns,
     Decoder,
@@ -30,13 +31,24 @@ READ_BYTES = 8 << 20
 class Transactions:
     """Batches in, store transactions out. Threads: one at a time; every method blocks."""
 
-    def __init__(self, *, spool: Spool, decoder: Decoder, flattener: Flattener, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        decoder: Decoder,
+        flattener: Flattener,
+        metrics: Metrics,
+        note: PositionNote,
+    ) -> None:
         """Keep the stages; :attr:`writer` is set when the store is open."""
         self._spool = spool
+        self._note = note
         self._decoder = decoder
         self._flattener = flattener
         self._metrics = metrics
         self.writer: StoreWriter | None = None
+        self.crowded = False
+        """True after a write if a checkpoint must not wait."""
 
     @property
     def spool(self) -> UUID:
@@ -67,7 +79,20 @@ class Transactions:
             StoreUnavailableError: It may work later.
         """
         tables = self._flattener.flatten(batch.columns)
-        self.opened().load(LoadBatch(self.spool, batch.position, tables, batch.records))
+        self._store(LoadBatch(self.spool, batch.position, tables, batch.records))
+
+    def revived(self) -> int:
+        """Return the position of a store that works, which may have given up before: it can be lower than it was.
+
+        Raises:
+            StoreUnavailableError: It does not work yet.
+        """
+        writer = self.opened()
+        if writer.revive():
+            self._metrics.store_reopened()
+        writer.verify_writable()
+        position = writer.position(self.spool)
+        return position if position >= self._note.read(self.spool) else self.begin(writer)
 
     def load_by_halves(self, position: int) -> None:
         """Load what the store has not yet, up to ``position``, from the spool; set aside what it refuses."""
@@ -77,7 +102,39 @@ class Transactions:
             requests += found
             after = found[-1].sequence
         self._bisect(requests)
-        self.opened().load(LoadBatch(self.spool, position, {}, {}))
+        self._store(LoadBatch(self.spool, position, {}, {}))
+
+    def begin(self, writer: StoreWriter) -> int:
+        """Write to this store from now on; return its position.
+
+        A store that has gone back, and requests that can come from nowhere any more, are said in the log.
+        """
+        self.writer = writer
+        position, noted = writer.position(self.spool), self._note.read(self.spool)
+        if position < noted:
+            _LOG.warning(
+                "the store has gone back from position %d to %d (its log was cut or lost, or it is an older copy);"
+                " what the spool still has above that is loaded again",
+                noted,
+                position,
+            )
+        if missing := self._spool.missing_after(position):
+            _LOG.error(
+                "%d requests above the store's position %d have left the spool, so they were in a newer state of"
+                " the store and are not in this one; if there is a newer copy of the store, stop, put it back and"
+                " start again",
+                missing,
+                position,
+            )
+        return position
+
+    def _store(self, batch: LoadBatch) -> None:
+        writer = self.opened()
+        try:
+            writer.load(batch)
+        finally:
+            self.crowded = writer.is_crowded
+        self._note.write(batch.spool, batch.position)
 
     def _decode_run(self, batch: Batch, signal: Signal, requests: list[SpooledRequest]) -> None:
         """Decode consecutive requests of one signal together; one by one only if there is one at fault."""

@@ -47,6 +47,7 @@ class Accounts:
         self._quarantined_requests = 0
         self._quarantined: Counter[str] = Counter()
         self._damaged = 0
+        self._not_restored: Counter[str] = Counter()
 
     @property
     def highest_sequence(self) -> int:
@@ -98,6 +99,11 @@ class Accounts:
             self._quarantined[signal] += records
             self._damaged += damaged
 
+    def leave_behind(self, signal: str, records: int) -> None:
+        """Count accepted records that a restore could not bring back; for the opening of a spool."""
+        with self._lock:
+            self._not_restored[signal] += records
+
     def records_from_bucket(self, bucket: int) -> dict[Signal, int]:
         """Return the records in ``bucket`` and all above it, per signal."""
         sums: Counter[str] = Counter()
@@ -119,6 +125,7 @@ class Accounts:
                 quarantined_requests=self._quarantined_requests,
                 quarantined_records=_per_signal(self._quarantined),
                 damaged_requests=self._damaged,
+                not_restored_records=_per_signal(self._not_restored),
             )
 
 
@@ -142,4 +149,7 @@ def accounts_of(connection: sqlite3.Connection) -> Accounts:
         "SELECT signal, count(*), sum(records), sum(damaged) FROM quarantine GROUP BY signal"
     ):
         accounts.quarantine(signal, records, requests=requests, damaged=damaged)
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'not_restored'").fetchone():
+        for signal, records in connection.execute("SELECT signal, records FROM not_restored"):
+            accounts.leave_behind(signal, records)
     return accounts

@@ -41,3 +41,34 @@ class FileLock:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def lock_holder(path: Path) -> int | None:
+    """Return the process that holds the lock of ``path``, or None; takes no lock and changes nothing.
+
+    Where the system does not list its locks (/proc/locks), a process of the noted id that lives counts as the holder.
+    """
+    lock = path.with_name(path.name + ".lock")
+    try:
+        inode, noted = lock.stat().st_ino, int(lock.read_text("ascii").strip() or 0)
+    except (OSError, ValueError):
+        return None
+    try:
+        listed = Path("/proc/locks").read_text("ascii")
+    except OSError:
+        return noted if _lives(noted) else None
+    for line in listed.splitlines():
+        words = line.split()
+        if "FLOCK" in words and "->" not in words and any(w.endswith(f":{inode}") for w in words):
+            return noted
+    return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return pid > 0

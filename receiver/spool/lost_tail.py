@@ -8,37 +8,51 @@ Source: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sqlite3
 import struct
+from dataclasses import dataclass
 from pathlib import Path
+
+logger = logging.getLogger("receiver.spool")
 
 _HEADER = struct.Struct(">8L")
 _FRAME = struct.Struct(">6L")
 
 
-def lost_commits(wal: Path, recovered_frames: int) -> int:
-    """Return how many finished commits lie in ``wal`` behind the frames that SQLite recovered from it.
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What lies in a log behind the frames that SQLite recovered from it."""
 
-    The last commit is never counted: it may be one whose sync did not end before the power did.
-    """
+    lost_commits: int = 0
+    """Finished commits, all but the last one: that may be one whose sync did not end before the power did."""
+    unfinished: bool = False
+    """True if there is that last commit, or a part of one: it was never acknowledged."""
+
+
+def tail_of(wal: Path, recovered_frames: int) -> Tail:
+    """Return what SQLite leaves out of ``wal``."""
     if not wal.exists():
-        return 0
+        return Tail()
     with wal.open("rb") as file:
         header = file.read(_HEADER.size)
         if len(header) < _HEADER.size:
-            return 0
+            return Tail()
         _, _, page_bytes, _, salt_1, salt_2, _, _ = _HEADER.unpack(header)
         step = _FRAME.size + page_bytes
-        frames = (wal.stat().st_size - _HEADER.size) // step
+        size = wal.stat().st_size
+        unfinished = False
         pending = lost = 0
-        for number in range(max(recovered_frames, 0), frames):
-            file.seek(_HEADER.size + number * step)
+        for start in range(_HEADER.size + max(recovered_frames, 0) * step, size - _FRAME.size, step):
+            file.seek(start)
             _, pages_after_commit, frame_salt_1, frame_salt_2, _, _ = _FRAME.unpack(file.read(_FRAME.size))
             if (frame_salt_1, frame_salt_2) != (salt_1, salt_2):
                 continue  # left over from before the log was last started anew
+            unfinished = True
             lost += pending
-            pending = 1 if pages_after_commit else 0
-    return lost
+            pending = 1 if pages_after_commit and start + step <= size else 0
+    return Tail(lost, unfinished)
 
 
 def keep_copy(wal: Path, now_ns: int) -> Path:
@@ -46,3 +60,21 @@ def keep_copy(wal: Path, now_ns: int) -> Path:
     copy = wal.with_name(f"{wal.name}.damaged-{now_ns}")
     shutil.copy(wal, copy)
     return copy
+
+
+def report_lost_tail(connection: sqlite3.Connection, wal: Path, now_ns: int) -> None:
+    """Checkpoint a spool that was stopped hard; what its log has lost is said, and the log kept beside it."""
+    _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    tail = tail_of(wal, int(frames))
+    if tail.lost_commits:
+        copy = keep_copy(wal, now_ns)
+        logger.error(
+            "the spool's write-ahead log is damaged: %d commits that were acknowledged could not be read"
+            " back; the log is kept as %s",
+            tail.lost_commits,
+            copy.name,
+        )
+    elif tail.unfinished:
+        logger.warning(
+            "the spool's write-ahead log ends in an unfinished commit; it was never acknowledged and is left out"
+        )

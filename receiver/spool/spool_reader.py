@@ -33,6 +33,7 @@ class SpoolReader:
         Raises:
             sqlite3.Error: It cannot be opened.
         """
+        self._folder = path.parent
         self._connection = connect(path)
         self._lock = Lock()
 
@@ -49,7 +50,7 @@ class SpoolReader:
             SpoolUnavailableError: The file cannot be read.
         """
         total = last = 0
-        with self._lock, disk_errors_named("read"):
+        with self._lock, disk_errors_named("read", self._folder):
             self._connection.execute("BEGIN")  # both statements see the same moment
             try:
                 for sequence, size in self._connection.execute(
@@ -83,7 +84,7 @@ class SpoolReader:
         Raises:
             SpoolUnavailableError: The file cannot be read.
         """
-        with self._lock, disk_errors_named("read"):
+        with self._lock, disk_errors_named("read", self._folder):
             rows = self._connection.execute(
                 "SELECT sequence, signal, CAST(records AS INTEGER), checksum, CAST(payload AS BLOB), reason,"
                 " quarantined_at_ns FROM quarantine ORDER BY sequence LIMIT ?",
@@ -105,7 +106,7 @@ class SpoolReader:
         after = 0
         while True:
             # A key that moves from requests to keys between two pages keeps its sequence: never lost or twice.
-            with self._lock, disk_errors_named("read"):
+            with self._lock, disk_errors_named("read", self._folder):
                 rows = self._connection.execute(
                     f"""SELECT * FROM (
                       SELECT {_KEY} FROM keys UNION ALL SELECT {_KEY} FROM requests WHERE key IS NOT NULL
@@ -128,10 +129,24 @@ class SpoolReader:
         for start in range(0, len(keys), _KEYS_PAGE):
             page = keys[start : start + _KEYS_PAGE]
             marks = ", ".join("?" * len(page))
-            with self._lock, disk_errors_named("read"):
+            with self._lock, disk_errors_named("read", self._folder):
                 rows = self._connection.execute(f"SELECT key FROM imports WHERE key IN ({marks})", page)
                 found.update(key for (key,) in rows)
         return found
+
+    def kept(self, after: int, until: int) -> int:
+        """Return how many requests above ``after`` and up to ``until`` are in the queue or in quarantine.
+
+        Raises:
+            SpoolUnavailableError: The file cannot be read.
+        """
+        with self._lock, disk_errors_named("read", self._folder):
+            (count,) = self._connection.execute(
+                "SELECT (SELECT count(*) FROM requests WHERE sequence > ?1 AND sequence <= ?2)"
+                " + (SELECT count(*) FROM quarantine WHERE sequence > ?1 AND sequence <= ?2)",
+                (after, until),
+            ).fetchone()
+        return int(count)
 
     def span_of_keys(self, before_ns: int) -> tuple[int, int] | None:
         """Return the lowest and highest sequence number of removed requests accepted before ``before_ns``.
@@ -139,7 +154,7 @@ class SpoolReader:
         Raises:
             SpoolUnavailableError: The file cannot be read.
         """
-        with self._lock, disk_errors_named("read"):
+        with self._lock, disk_errors_named("read", self._folder):
             low, high = self._connection.execute(
                 "SELECT min(sequence), max(sequence) FROM keys WHERE accepted_at_ns < ?", (before_ns,)
             ).fetchone()

@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Lock
 from uuid import UUID
 
+from receiver.disk import free_bytes, words_of
 from receiver.errors import SpoolUnavailableError, StartError
 from receiver.ports import (
     Clock,
@@ -35,9 +36,9 @@ from receiver.spool.checksum import content_checksum
 from receiver.spool.failures import disk_errors_named
 from receiver.spool.fair_lock import FairLock
 from receiver.spool.file_lock import FileLock
-from receiver.spool.lost_tail import keep_copy, lost_commits
+from receiver.spool.lost_tail import report_lost_tail
 from receiver.spool.spool_reader import SpoolReader
-from receiver.spool.spool_schema import PAGE_BYTES, connect, make_file, prepare
+from receiver.spool.spool_schema import PAGE_BYTES, VERSION, connect, make_file, prepare
 
 logger = logging.getLogger("receiver.spool")
 
@@ -63,17 +64,20 @@ _KEEP_KEYS = """INSERT INTO keys
 class SqliteSpool:
     """The durable queue in one SQLite file, and the only process that may open it."""
 
-    def __init__(self, path: Path, *, clock: Clock = time.time_ns) -> None:
+    def __init__(self, path: Path, *, clock: Clock = time.time_ns, min_free_bytes: int = 0) -> None:
         """Open the spool, or make it with a new identity; its lock is held until :meth:`close`.
 
         Args:
             path: The file, mode 0600; its folder is made where it is missing.
             clock: Unix time in nanoseconds.
+            min_free_bytes: Room that appends leave on the disk; what makes room may use it.
 
         Raises:
             StartError: The folder is not usable, belongs to a running receiver, or holds another program's file.
         """
         self._clock = clock
+        self._folder = path.parent
+        self._min_free_bytes = min_free_bytes
         self._write_lock = FairLock()
         self._checkpoint_lock = Lock()  # whoever takes more than one takes this one first
         with ExitStack() as undo:
@@ -87,7 +91,7 @@ class SqliteSpool:
                 undo.callback(self._writer.close)
                 self._uuid = prepare(self._writer, path)
                 if stopped_hard:
-                    self._report_lost_tail(wal)
+                    report_lost_tail(self._writer, wal, clock())
                 self._writer.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
                 self._reader = SpoolReader(path)
                 undo.callback(self._reader.close)
@@ -130,6 +134,7 @@ class SqliteSpool:
         accepted.update(repeated)
         checksums = [content_checksum(e.signal.value, e.records, e.payload) for e in entries]
         with self._write_lock:
+            self._refuse_without_room()
             first = self._accounts.highest_sequence + 1
             sequences = list(range(first, first + len(entries)))
             now = self._clock()
@@ -160,6 +165,19 @@ class SqliteSpool:
             self._accounts.total(accepted, repeated)
         return sequences
 
+    def verify_writable(self) -> None:
+        """Return if an append would work now: a page has been written and synced.
+
+        Raises:
+            SpoolUnavailableError: It would not; why.
+        """
+        with self._write_lock:
+            self._refuse_without_room()
+            with self._commit("write") as writer:
+                writer.execute(
+                    f"PRAGMA user_version = {VERSION}"
+                )  # writes page 1, although it changes nothing
+
     def read(self, after: int, *, max_bytes: int, until: int | None = None) -> list[SpooledRequest]:
         """Return the requests above ``after`` and up to ``until``, in order, about ``max_bytes`` of them.
 
@@ -179,7 +197,7 @@ class SqliteSpool:
     def records_after(self, position: int) -> dict[Signal, int]:
         """Return how many records lie above ``position``, per signal (quarantined ones not counted)."""
         bucket = position // BUCKET
-        with self._write_lock, disk_errors_named("read"):
+        with self._write_lock, disk_errors_named("read", self._folder):
             whole = self._accounts.records_from_bucket(bucket + 1)
             rows = self._writer.execute(
                 "SELECT signal, coalesce(sum(records), 0) FROM requests WHERE sequence > ? AND sequence < ? GROUP BY signal",
@@ -187,6 +205,11 @@ class SqliteSpool:
             ).fetchall()
         part = dict(rows)
         return {signal: count + part.get(signal.value, 0) for signal, count in whole.items()}
+
+    def missing_after(self, position: int) -> int:
+        """Return how many requests above ``position`` are neither in the queue nor in quarantine any more."""
+        highest = self._accounts.highest_sequence
+        return max(highest - position - self._reader.kept(position, highest), 0)
 
     def remove_through(self, position: int) -> int:
         """Remove the requests up to ``position``, keep their keys; return how many went.
@@ -307,7 +330,7 @@ class SqliteSpool:
     def _commit(self, what: str) -> Iterator[sqlite3.Connection]:
         """Run the block as one synced transaction, or undo all of it; the caller holds the write lock."""
         writer = self._writer
-        with disk_errors_named(what):
+        with disk_errors_named(what, self._folder):
             writer.execute("BEGIN IMMEDIATE")
             try:
                 yield writer
@@ -316,6 +339,31 @@ class SqliteSpool:
                 if writer.in_transaction:  # SQLite has rolled back by itself after some errors
                     writer.execute("ROLLBACK")
                 raise
+
+    def _refuse_without_room(self) -> None:
+        """Keep the last of the disk for what makes room: checkpoints of the store, removals, retention.
+
+        Pages that removals have left free in the file count as room, for they are used first; a quarter must be
+        free on the disk itself, because every commit goes through the log.
+
+        Raises:
+            SpoolUnavailableError: An append would take it.
+        """
+        if not self._min_free_bytes:
+            return
+        try:
+            free = free_bytes(self._folder)
+        except OSError as error:
+            raise SpoolUnavailableError(f"cannot write the spool: {words_of(error)}") from error
+        if free >= self._min_free_bytes:
+            return
+        with disk_errors_named("read", self._folder):
+            (pages,) = self._writer.execute("PRAGMA freelist_count").fetchone()
+        if free < self._min_free_bytes // 4 or free + pages * PAGE_BYTES < self._min_free_bytes:
+            raise SpoolUnavailableError(
+                "the disk is full but for the reserve (spool.min_free_bytes)",
+                hint="free space on the disk of the data directory",
+            )
 
     def _set_damaged_aside(self, sequences: list[int]) -> None:
         logger.error(
@@ -355,7 +403,7 @@ class SqliteSpool:
         """Return the rows of the oldest requests up to ``position``, a short commit's worth of them."""
         rows: list[tuple[int, str, int, int]] = []
         size = 0
-        with disk_errors_named("read"):
+        with disk_errors_named("read", self._folder):
             for row in self._writer.execute(
                 f"SELECT {_COUNTED} FROM requests WHERE sequence <= ? ORDER BY sequence LIMIT ?",
                 (position, _SLICE_REQUESTS),
@@ -368,21 +416,9 @@ class SqliteSpool:
 
     def _checkpoint(self) -> int:
         """Copy the log into the file as far as no reader needs it; return the log's length in frames."""
-        with disk_errors_named("checkpoint"):
+        with disk_errors_named("checkpoint", self._folder):
             _, frames, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         return int(frames)
-
-    def _report_lost_tail(self, wal: Path) -> None:
-        _, frames, _ = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        lost = lost_commits(wal, int(frames))
-        if lost:
-            copy = keep_copy(wal, self._clock())
-            logger.error(
-                "the spool's write-ahead log is damaged: %d commits that were acknowledged could not be read"
-                " back; the log is kept as %s",
-                lost,
-                copy.name,
-            )
 
 
 def _remember_imports(writer: sqlite3.Connection, keys: list[bytes]) -> None:

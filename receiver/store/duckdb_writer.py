@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from receiver.disk import cause_in, free_bytes, why_not_writable
 from receiver.errors import StoreRejectedError, StoreUnavailableError
 from receiver.ports import LoadBatch, Retired, TextVectors
 from receiver.signals import Signal
@@ -45,6 +47,10 @@ _END_TIME = {
 _SIGNAL = {"spans": Signal.TRACES, "logs": Signal.LOGS, **dict.fromkeys(_POINT_TABLES, Signal.METRICS)}
 
 
+_HOPELESS = 8
+"""A checkpoint makes the log smaller, by compression, but hardly more often than this."""
+
+
 class DuckDbWriter:
     """Writes to an open store. Threads: one at a time."""
 
@@ -52,6 +58,30 @@ class DuckDbWriter:
         """Take a connection of its own."""
         self._store = store
         self._connection = store.cursor()
+        self._revived = False
+        self._cramped = False
+
+    def revive(self) -> bool:
+        """Open the database again if it has given up; see the port."""
+        if self._store.is_valid:
+            return False
+        self._connection.close()
+        self._store.reopen()
+        self._connection = self._store.cursor()
+        self._revived = True
+        return True
+
+    def verify_writable(self) -> None:
+        """Return if files can be written beside the database; cheaper to know than a transaction."""
+        folder = self._store.path.parent
+        if cause := why_not_writable(folder):
+            raise StoreUnavailableError(f"{cause} ({folder})")
+
+    @property
+    def is_crowded(self) -> bool:
+        """Return True if the log is more than half of what the disk has left, or left no room for a load."""
+        log = self._store.log_bytes()
+        return log > 0 and (self._cramped or log > self._free_bytes() // 2)
 
     def position(self, spool: UUID) -> int:
         """Return the stored position of a spool; 0 for one never seen."""
@@ -60,6 +90,7 @@ class DuckDbWriter:
 
     def load(self, batch: LoadBatch) -> None:
         """Write a batch in one transaction; see the port."""
+        self._refuse_without_room(sum(table.nbytes for table in batch.tables.values()))
         connection = self._connection
         try:
             connection.execute("BEGIN")
@@ -72,19 +103,26 @@ class DuckDbWriter:
             self._roll_back()
             if isinstance(error, _PERMANENT) and not isinstance(error, duckdb.OperationalError):
                 raise StoreRejectedError(f"the store refused the rows: {error}") from error
-            raise StoreUnavailableError(f"the store could not write: {error}") from error
+            raise self._unavailable("write", error) from error
         finally:
             self._forget_input("input_rows")
 
     def checkpoint(self) -> Mapping[UUID, int]:
         """Complete a checkpoint; return the positions that it covers."""
-        rows = self._connection.execute(
-            "SELECT spool, max(position) FROM spool_positions GROUP BY spool"
-        ).fetchall()
-        try:
+        if self._store.log_bytes() > _HOPELESS * self._free_bytes():  # trying costs the instance
+            raise StoreUnavailableError(
+                f"the store could not complete a checkpoint: the disk is full ({self._store.path.parent})"
+            )
+        with self._failures_named("complete a checkpoint"):
+            if self._revived:
+                # A header whose sync failed may be in the page cache and not on disk. A checkpoint that finds
+                # nothing to do would not write it again, so it is given something to do.
+                self._connection.execute("UPDATE spool_positions SET position = position")
+            rows = self._connection.execute(
+                "SELECT spool, max(position) FROM spool_positions GROUP BY spool"
+            ).fetchall()
             self._connection.execute("CHECKPOINT")
-        except duckdb.Error as error:
-            raise StoreUnavailableError(f"the checkpoint did not complete: {error}") from error
+        self._revived = False
         return dict(rows)
 
     def write_embeddings(self, rows: Sequence[TextVectors], *, model: str, replace: bool = False) -> None:
@@ -104,8 +142,8 @@ class DuckDbWriter:
                 "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
             }
         )
-        self._connection.register("input_vectors", table)
         try:
+            self._connection.register("input_vectors", table)
             self._connection.execute("BEGIN")
             if replace:
                 self._connection.execute(
@@ -122,7 +160,7 @@ class DuckDbWriter:
             self._connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()
-            raise StoreUnavailableError(f"the store could not write vectors: {error}") from error
+            raise self._unavailable("write vectors", error) from error
         finally:
             self._forget_input("input_vectors")
 
@@ -145,7 +183,7 @@ class DuckDbWriter:
             connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()
-            raise StoreUnavailableError(f"the store could not delete: {error}") from error
+            raise self._unavailable("delete", error) from error
         return Retired(counts, texts)
 
     def age_at(self, share: float) -> int | None:
@@ -201,8 +239,52 @@ class DuckDbWriter:
 
     def _value(self, query: str, *values: Any) -> Any:
         """Return the one value of the one row; a result that is not read to its end would keep the connection."""
-        ((value,),) = self._connection.execute(query, list(values)).fetchall()
+        with self._failures_named("read"):
+            ((value,),) = self._connection.execute(query, list(values)).fetchall()
         return value
+
+    def _refuse_without_room(self, size: int) -> None:
+        """Leave the room that a checkpoint needs: without one, no deletion could ever give room back.
+
+        A load writes its rows to the log, and the next checkpoint writes all that is in the log to the file, first
+        into blocks that are free there. On a failed one the file grows all the same.
+
+        Raises:
+            StoreUnavailableError: Rows of this size would take it.
+        """
+        log, free = self._store.log_bytes(), self._free_bytes()
+        self._cramped = free < log + 2 * size
+        if self._cramped and (free < 2 * size or free + self._reusable_bytes() < log + 2 * size):
+            raise StoreUnavailableError(
+                f"the disk is full but for the room of a checkpoint ({self._store.path.parent})"
+            )
+
+    def _reusable_bytes(self) -> int:
+        found = self._value(
+            "SELECT sum(free_blocks * block_size)::UBIGINT FROM pragma_database_size()"
+            " WHERE database_name = current_database()"
+        )
+        return int(found or 0)
+
+    def _free_bytes(self) -> int:
+        try:
+            return free_bytes(self._store.path.parent)
+        except OSError:
+            return 0
+
+    @contextmanager
+    def _failures_named(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise self._unavailable(what, error) from error
+
+    def _unavailable(self, what: str, error: duckdb.Error) -> StoreUnavailableError:
+        """Return what an operator can use: the disk's trouble and the folder where DuckDB names one, else its words."""
+        cause = cause_in(str(error))
+        folder = self._store.path.parent
+        reason = f"{cause} ({folder})" if cause else str(error).splitlines()[0]
+        return StoreUnavailableError(f"the store could not {what}: {reason}")
 
     def _forget_input(self, name: str) -> None:
         """Let go of the Arrow memory that was read from."""
@@ -214,4 +296,7 @@ class DuckDbWriter:
             self._connection.execute("ROLLBACK")
         except duckdb.Error:
             # DuckDB has rolled back by itself, or the database is invalid and the next call says so.
-            self._connection = self._store.cursor()
+            with contextlib.suppress(StoreUnavailableError):
+                fresh = self._store.cursor()
+                self._connection.close()
+                self._connection = fresh

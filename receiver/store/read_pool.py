@@ -68,7 +68,12 @@ class ReadPool:
     """
 
     def __init__(
-        self, connect: Callable[[], duckdb.DuckDBPyConnection], *, readers: int, timeout_s: float
+        self,
+        connect: Callable[[], duckdb.DuckDBPyConnection],
+        *,
+        readers: int,
+        timeout_s: float,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         """Start without threads; they come with the first questions.
 
@@ -76,7 +81,9 @@ class ReadPool:
             connect: Returns a new cursor of the database instance; called in the pool's threads.
             readers: Questions at a time; 16 times as many may wait.
             timeout_s: The limit of a question that names none, and of the wait for a free place.
+            on_failure: Called on the loop when the database failed under a question: it may have given up.
         """
+        self._on_failure = on_failure
         self._connect = connect
         self._timeout_s = timeout_s
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
@@ -124,7 +131,8 @@ class ReadPool:
                 "the question needs more memory than the store may use",
                 hint="ask for a shorter time range or fewer rows, or raise store.memory_limit_bytes",
             ) from error
-        except (duckdb.IOException, duckdb.ConnectionException) as error:
+        except (duckdb.IOException, duckdb.ConnectionException, duckdb.FatalException) as error:
+            self._on_failure()
             raise StoreUnavailableError(f"the store cannot be read now: {error}") from error
 
     async def _take_place(self) -> None:

@@ -59,9 +59,12 @@ def lock_down(connection: duckdb.DuckDBPyConnection, *, temp_directory: Path) ->
 
     Source: https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
     """
-    escaped = str(temp_directory).replace("'", "''")
+    # What was used while the log was replayed cannot be set again, not even to the same.
+    (present,) = connection.execute("SELECT current_setting('temp_directory')").fetchone() or ("",)
+    if present != str(temp_directory):
+        escaped = str(temp_directory).replace("'", "''")
+        connection.execute(f"SET temp_directory = '{escaped}'")
     for setting in (
-        f"temp_directory = '{escaped}'",
         "GLOBAL TimeZone = 'UTC'",
         "python_enable_replacements = false",
         "autoload_known_extensions = false",
@@ -102,7 +105,12 @@ def answer(cursor: duckdb.DuckDBPyConnection, query: str, *, rows: int, limits: 
                         hint="select fewer or shorter values",
                     ) from error
                 raise
-    except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.IOException):
+    except (
+        duckdb.OutOfMemoryException,
+        duckdb.InterruptException,
+        duckdb.IOException,
+        duckdb.FatalException,
+    ):
         raise  # the pool knows what these mean
     except (duckdb.Error, RuntimeError, OverflowError, ValueError) as error:
         raise QueryError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -33,6 +34,14 @@ class _RepeatFilter(logging.Filter):
         return True
 
 
+class _TextFormatter(logging.Formatter):
+    """One line of text: what could break it, or act on a terminal, stands as an escape."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if text.isprintable() else "".join(map(_printable, text))
+
+
 class _JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
@@ -45,19 +54,30 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry).decode()
+        try:
+            return orjson.dumps(entry).decode()
+        except orjson.JSONEncodeError:  # half of a surrogate pair, which UTF-8 cannot say
+            return json.dumps(entry)
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Send the ``receiver`` loggers to standard error from here on; a second call replaces the first."""
+    """Send our log, and errors of the event loop and of uvicorn, to standard error from here on.
+
+    A second call replaces the first. gRPC's logger stays silent: what a client does wrong fills it.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_RepeatFilter())
     handler.setFormatter(
         _JsonFormatter()
         if form == "json"
-        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        else _TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
-    logger = logging.getLogger("receiver")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level.upper())
-    logger.propagate = False
+    for name, least in {"receiver": level.upper(), "asyncio": "WARNING", "uvicorn": "ERROR"}.items():
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(least)
+        logger.propagate = False

@@ -34,6 +34,8 @@ class Refusal(StrEnum):
     TOO_MANY_RECORDS = "too_many_records"
     UNSUPPORTED = "unsupported"
     INTERNAL = "internal"
+    UNAUTHENTICATED = "unauthenticated"
+    ORIGIN = "origin"
 
 
 class ScrapedFigures(Protocol):
@@ -55,10 +57,16 @@ SCRAPED_GAUGES: Mapping[str, str] = {
     "otlp_receiver_waiting_bytes": "Bytes of requests in memory that are not on disk yet.",
     "otlp_receiver_waiting_capacity_bytes": "Upper bound of otlp_receiver_waiting_bytes.",
     "otlp_receiver_quarantined_requests": "Acknowledged requests that could not be loaded.",
+    "otlp_receiver_damaged_requests": "Those of them whose bytes changed on disk.",
     "otlp_receiver_embedding_pending_texts": "Distinct texts that have no vector yet.",
     "otlp_receiver_texts_with_vector": "Distinct texts that have a vector.",
     "otlp_receiver_store_bytes": "Size of the database file and its write-ahead log.",
+    "otlp_receiver_store_writable": "1 unless the last store transaction or checkpoint failed.",
+    "otlp_receiver_disk_free_bytes": "Free bytes on the disk of the data directory.",
+    "otlp_receiver_store_disk_free_bytes": "Free bytes on the disk of the database.",
     "otlp_receiver_last_store_timestamp_seconds": "Unix time of the last completed store transaction.",
+    "otlp_receiver_certificate_expiry_timestamp_seconds": "Unix time at which the listeners' certificate ends.",
+    "otlp_receiver_certificate_reload_failed": "1 while new certificate files cannot be used and the old stay.",
     "otelcol_process_memory_rss": "Resident memory of the receiver's own process, in bytes.",
     "otelcol_process_uptime": "Seconds since the receiver started.",
     "otelcol_process_cpu_seconds": "CPU seconds of the receiver's own process.",
@@ -79,7 +87,7 @@ class _Scraped(Collector):
                 yield GaugeMetricFamily(name, text, value=values[name])
         family = CounterMetricFamily(
             _CONSERVATION,
-            "Totals that survive restarts: accepted = stored + duplicates + in_spool + quarantined.",
+            "Totals that survive restarts: accepted = stored + duplicates + in_spool + quarantined + not_restored.",
             labels=["state", "signal"],
         )
         for state, per_signal in self._figures.conservation().items():
@@ -124,6 +132,12 @@ class Metrics:
             ("signal", "transport"),
             registry=r,
         )
+        self._redacted = Counter(
+            "otlp_receiver_redacted_values",
+            "Values that redaction rules dropped, hashed or masked.",
+            ("action",),
+            registry=r,
+        )
         self._answer_seconds = Histogram(
             "otlp_receiver_answer_seconds",
             "From the last byte of a request to its answer.",
@@ -143,6 +157,11 @@ class Metrics:
         self._load_errors = Counter(
             "otlp_receiver_store_load_errors",
             "Store transactions that failed and are tried again.",
+            registry=r,
+        )
+        self._reopened = Counter(
+            "otlp_receiver_store_reopened",
+            "Databases that gave up, because their disk failed, and were opened again.",
             registry=r,
         )
         self._checkpoint_seconds = Histogram(
@@ -166,6 +185,12 @@ class Metrics:
             "Answering one question.",
             ("question",),
             buckets=_SECONDS,
+            registry=r,
+        )
+        self._refused_questions = Counter(
+            "otlp_receiver_refused_questions",
+            "Requests that the query listener refused before it looked at what they ask.",
+            ("reason",),
             registry=r,
         )
         self.spool_writable = Gauge(
@@ -197,6 +222,10 @@ class Metrics:
         """Count one request accepted with a warning."""
         self._repaired.labels(signal.value, transport.value).inc()
 
+    def redacted(self, action: str, values: int) -> None:
+        """Count values that redaction rules treated; ``action`` is drop, hash or mask."""
+        self._redacted.labels(action).inc(values)
+
     def answered(self, signal: Signal, transport: Transport, seconds: float) -> None:
         """Record how long the answer to an accepted request took."""
         self._answer_seconds.labels(signal.value, transport.value).observe(seconds)
@@ -219,6 +248,10 @@ class Metrics:
         """Count a store transaction that failed and is tried again."""
         self._load_errors.inc()
 
+    def store_reopened(self) -> None:
+        """Count a database that had given up and is open again."""
+        self._reopened.inc()
+
     def checkpointed(self, seconds: float) -> None:
         """Record one completed checkpoint."""
         self._checkpoint_seconds.observe(seconds)
@@ -239,6 +272,10 @@ class Metrics:
     def queried(self, question: str, seconds: float) -> None:
         """Record how long one question took; ``question`` is a name from the query service."""
         self._query_seconds.labels(question).observe(seconds)
+
+    def question_refused(self, reason: Refusal) -> None:
+        """Count one request to the query listener that did not get through to its question."""
+        self._refused_questions.labels(reason.value).inc()
 
     def render(self) -> bytes:
         """Return everything in the Prometheus text format."""

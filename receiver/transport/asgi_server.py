@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import ssl
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from uvicorn.config import Config
@@ -18,6 +20,7 @@ from uvicorn.server import ServerState
 
 from receiver.transport.endpoint import address_of, bind_sockets, parse_endpoint
 from receiver.transport.http_protocol import BoundedHttpProtocol
+from receiver.transport.tls_acceptor import TlsAcceptor
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -43,6 +46,7 @@ class AsgiServer:
         connections: int,
         keep_alive_s: float,
         overloaded: App | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         """Prepare a listener; nothing is bound yet.
 
@@ -52,14 +56,17 @@ class AsgiServer:
             connections: Open connections; on one above it a request goes to ``overloaded``.
             keep_alive_s: How long a connection may be idle between two requests.
             overloaded: Answers requests there is no room for; by default a bare 503.
+            tls: Gives the context of the next handshake; None: connections are plain.
         """
         self._app = app
         self._name = name
         self._connections = connections
         self._overloaded = overloaded or _unavailable
+        self._tls = tls
         self._state = ServerState()
         self._none_left = asyncio.Event()
-        self._servers: list[asyncio.Server] = []
+        self._leaving = False
+        self._servers: list[asyncio.Server | TlsAcceptor] = []
         self._config = Config(
             self._limited,
             http=BoundedHttpProtocol,
@@ -74,19 +81,32 @@ class AsgiServer:
         )
         self._config.load()
 
-    async def start(self, endpoint: str) -> list[int]:
+    async def start(self, endpoint: str, sockets: Sequence[socket.socket] | None = None) -> list[int]:
         """Accept connections on ``endpoint`` from here on; return the bound ports.
+
+        Args:
+            endpoint: ``host:port``; ``localhost`` binds 127.0.0.1 and, where present, ::1 on one port.
+            sockets: What listens there already; closed by :meth:`stop`.
 
         Raises:
             ConfigError: The endpoint cannot be read.
             StartError: The port is taken or the address is not of this machine.
         """
         loop = asyncio.get_running_loop()
-        sockets = bind_sockets(parse_endpoint(endpoint))
+        sockets = sockets or bind_sockets(parse_endpoint(endpoint))
         ports = [address_of(sock).port for sock in sockets]
+        if self._tls is not None:
+            entering = self._connections
+            acceptor = TlsAcceptor(sockets, self._protocol, self._tls, name=self._name, entering=entering)
+            self._servers.append(acceptor)
+            return ports
         for sock in sockets:
             self._servers.append(await loop.create_server(self._protocol, sock=sock))
         return ports
+
+    def leave(self) -> None:
+        """Close each connection with its next answer from here on: another process listens on the same ports."""
+        self._leaving = True
 
     async def stop(self, grace_s: float) -> None:
         """Stop listening and return once every request is answered, or after ``grace_s`` seconds.
@@ -142,16 +162,31 @@ class AsgiServer:
         async def watched(message: Message) -> None:
             nonlocal started
             started = True
+            if self._leaving and message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
         crowded = len(self._state.connections) > self._connections
         app = self._overloaded if crowded else self._app
+        if self._tls is not None and scope["scheme"] != "https":
+            app = _tls_wanted
         try:
             await app(scope, receive, watched)
         except asyncio.CancelledError:
             # Only stop() cancels, and nothing comes after this: uvicorn would answer 500, which loses data.
             if not started:
                 await _unavailable(scope, receive, send)
+
+
+async def _tls_wanted(_scope: MutableMapping[str, Any], _receive: Receive, send: Send) -> None:
+    body = b"this port speaks TLS: use https://\n"
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _unavailable(_scope: MutableMapping[str, Any], _receive: Receive, send: Send) -> None:

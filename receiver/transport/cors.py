@@ -13,7 +13,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _ANY_PORT = re.compile(r":\*$")
 _HEADER_LIST = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z, \t]{1,1024}")
-_DEFAULT_HEADERS = "content-type, content-encoding"
+_DEFAULT_HEADERS = "content-type, content-encoding, authorization"
 _MAX_AGE_S = 7200  # the most that Chromium honours
 
 
@@ -41,7 +41,7 @@ class OriginRules:
         if origin is not None and self.allows(origin):
             headers += [
                 (b"access-control-allow-origin", origin.encode("latin-1")),
-                # sendBeacon always sends in credentials mode; there are no credentials to protect here.
+                # sendBeacon always sends in credentials mode. Cookies mean nothing here, and a token is the page's own.
                 (b"access-control-allow-credentials", b"true"),
                 (b"access-control-expose-headers", b"Retry-After"),
             ]

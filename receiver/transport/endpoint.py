@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from receiver.errors import ConfigError, StartError
 
-_BACKLOG = 1024
+BACKLOG = 1024
+"""Connections that the kernel keeps until they are accepted, per listening socket."""
 _ATTEMPTS = 16
 _NO_IPV6 = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
@@ -59,10 +60,15 @@ def parse_endpoint(text: str) -> Endpoint:
     return Endpoint(host, int(port))
 
 
-def bind_sockets(endpoint: Endpoint) -> list[socket.socket]:
-    """Return listening, non-blocking sockets, all on one port; the caller closes them.
+def bind_sockets(endpoint: Endpoint, *, beside: bool = False, listening: bool = True) -> list[socket.socket]:
+    """Return non-blocking sockets, all on one port; the caller closes them.
 
     ``localhost`` is 127.0.0.1 first and then, where the machine has it, ::1.
+
+    Args:
+        endpoint: Where.
+        beside: Listen beside a process that shares the port (:mod:`receiver.transport.shared_ports`).
+        listening: False: the port is ours, and who connects is refused.
 
     Raises:
         StartError: A port is taken or an address is not of this machine; nothing stays bound.
@@ -72,7 +78,7 @@ def bind_sockets(endpoint: Endpoint) -> list[socket.socket]:
     attempts = _ATTEMPTS if endpoint.port == 0 else 1
     for attempt in range(attempts):
         try:
-            return _bind_all(endpoint)
+            return _bind_all(endpoint, beside=beside, listening=listening)
         except OSError as error:
             # A port that was free on 127.0.0.1 can be taken on ::1: with port 0 the next one is tried.
             if error.errno != errno.EADDRINUSE or attempt == attempts - 1:
@@ -86,18 +92,21 @@ def address_of(sock: socket.socket) -> Endpoint:
     return Endpoint(name[0], name[1])
 
 
-def _bind_all(endpoint: Endpoint) -> list[socket.socket]:
+def _bind_all(endpoint: Endpoint, *, beside: bool, listening: bool) -> list[socket.socket]:
     bound: list[socket.socket] = []
     port = endpoint.port
     try:
         for index, (family, host) in enumerate(_addresses(endpoint)):
             try:
-                bound.append(_bind(family, host, port))
+                bound.append(_bind(family, host, port, beside=beside))
             except OSError as error:
                 if index and family == socket.AF_INET6 and error.errno in _NO_IPV6:
                     continue
                 raise
             port = address_of(bound[0]).port
+        if listening:
+            for sock in bound:
+                sock.listen(BACKLOG)
     except OSError:
         for sock in bound:
             sock.close()
@@ -113,16 +122,17 @@ def _addresses(endpoint: Endpoint) -> list[tuple[socket.AddressFamily, str]]:
     return list(dict.fromkeys(pairs))
 
 
-def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+def _bind(family: socket.AddressFamily, host: str, port: int, *, beside: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Lets a restarted receiver have its port back while old connections are in TIME_WAIT. Two listeners
-        # still exclude each other: that would take SO_REUSEPORT.
+        # still exclude each other: that would take SO_REUSEPORT on both.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if beside:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
         sock.bind((host, port))
-        sock.listen(_BACKLOG)
         sock.setblocking(False)
     except OSError:
         sock.close()

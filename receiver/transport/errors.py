@@ -17,6 +17,10 @@ class MethodNotAllowedError(PermanentError):
     """The path is right and the method is not POST: 405 with ``Allow``."""
 
 
+class ForeignOriginError(PermanentError):
+    """A page of an origin that CORS does not allow sent this: 403."""
+
+
 class BodyTimeoutError(PermanentError):
     """The client was too slow with its body: 408, which OTLP clients do not retry (rule H9)."""
 

@@ -1,7 +1,8 @@
 """OTLP/HTTP as a plain ASGI application: a request in, an export response or a ``google.rpc.Status`` out.
 
 Promised: every answer, errors too, has the encoding of its request (rules H3, H8), and a temporary failure
-is never a 500 (rule H9). The body is not looked into: JSON goes to the intake as it is.
+is never a 500 (rule H9). The body is not looked into: JSON goes to the intake as it is. A page of an origin that
+CORS does not allow and a client without a token, where tokens are wanted, are refused before their body is read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from receiver.errors import BusyError, ShuttingDownError
 from receiver.ports import ExportRequest, Transport
 from receiver.transport.asgi_server import Receive, Send
 from receiver.transport.cors import OriginRules
-from receiver.transport.errors import ClientGoneError
+from receiver.transport.errors import ClientGoneError, ForeignOriginError
 from receiver.transport.handover import Handover
 from receiver.transport.http_body import HttpBody
 from receiver.transport.http_head import (
@@ -29,6 +30,7 @@ from receiver.transport.http_head import (
 )
 from receiver.transport.responses import export_response
 from receiver.transport.status import Headers
+from receiver.transport.token_check import Verify
 
 _CLOSE = (b"connection", b"close")
 
@@ -36,11 +38,14 @@ _CLOSE = (b"connection", b"close")
 class OtlpHttpApp:
     """The application on the OTLP/HTTP port."""
 
-    def __init__(self, handover: Handover, limits: LimitsConfig, origins: OriginRules) -> None:
-        """Hand requests in through ``handover``; pages of ``origins`` may send."""
+    def __init__(
+        self, handover: Handover, limits: LimitsConfig, origins: OriginRules, verify: Verify | None = None
+    ) -> None:
+        """Hand requests in through ``handover``; pages of ``origins`` may send, with a token if ``verify`` is there."""
         self._handover = handover
         self._limits = limits
         self._origins = origins
+        self._verify = verify
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, unless its client is gone."""
@@ -50,6 +55,7 @@ class OtlpHttpApp:
             await _send(send, 204, [(b"allow", b"POST, OPTIONS"), *headers], b"")
             return
         try:
+            self._admit(head, scope)
             body = await self._export(head, receive)
         except ClientGoneError:
             return
@@ -68,6 +74,23 @@ class OtlpHttpApp:
             hint="send again; close idle connections, or raise limits.http_connections",
         )
         await self._refuse(request_head(scope), send, busy, close=True)
+
+    def _admit(self, head: RequestHead, scope: MutableMapping[str, Any]) -> None:
+        """Refuse, by the head alone, whom this listener does not serve.
+
+        Raises:
+            ForeignOriginError: A page sent it that CORS does not allow. Browsers do not ask before a "simple"
+                request, and always say where a POST is from; programs do not.
+            UnauthenticatedError: A token is wanted and is not there.
+        """
+        if head.origin is not None and not self._origins.allows(head.origin):
+            raise ForeignOriginError(
+                f"pages of the origin {head.origin[:200]!r} may not send telemetry here",
+                hint="add it to listen.cors_origins",
+            )
+        if self._verify is not None:
+            client = scope.get("client")
+            self._verify(head.authorization, client[0] if client else "an unknown client")
 
     async def _export(self, head: RequestHead, receive: Receive) -> bytes:
         signal = served_signal(head)

@@ -34,6 +34,7 @@ class RequestHead:
     content_length: int | None
     origin: str | None
     requested_headers: str | None
+    authorization: tuple[str, ...]
     expects_continue: bool
 
     @property
@@ -63,6 +64,7 @@ def request_head(scope: Mapping[str, Any]) -> RequestHead:
         content_length=int(length) if length.isdigit() else None,
         origin=None if origin is None else origin.decode("latin-1"),
         requested_headers=None if requested is None else requested.decode("latin-1"),
+        authorization=tuple(v.decode("latin-1") for n, v in scope["headers"] if n == b"authorization"),
         expects_continue=values.get(b"expect", b"").lower() == b"100-continue",
     )
 

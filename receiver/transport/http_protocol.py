@@ -35,6 +35,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _fresh = True
     _idle_bytes = 0
     _discarded_bytes = 0
+    _unanswered: tuple[RequestResponseCycle, ...] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Start the clock for the first head."""
@@ -42,8 +43,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock and tell the server."""
+        """Stop the clock and tell the server, and the application of every request, not of the last one only."""
         self._stop_head_timer()
+        self.pipeline.clear()
+        for cycle in self._unanswered:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         super().connection_lost(exc)
         if self.on_lost is not None:
             self.on_lost()
@@ -68,8 +74,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         self._idle_bytes = 0
         self._discarded_bytes = 0
+        self._go_by_absolute_form()
         self.server_state.default_headers = [(b"date", _http_date(int(time.time())))]
         super().on_headers_complete()
+        waiting = (cycle for cycle in self._unanswered if not cycle.response_complete)
+        self._unanswered = (*waiting, self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Give a piece to the application, or throw it away when the answer is out."""
@@ -85,6 +94,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         self._idle_bytes = 0
         super().on_message_complete()
+
+    def _go_by_absolute_form(self) -> None:
+        """Let the host of ``GET http://host/path`` be the Host header, whatever that says: RFC 9112, 3.2.2."""
+        scheme, separator, rest = self.url.partition(b"://")
+        if separator and scheme.isalpha():
+            self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
+            self.headers.append((b"host", rest.partition(b"/")[0].partition(b"?")[0]))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, or too much of it, with a ``google.rpc.Status`` in JSON, and close."""

@@ -26,12 +26,14 @@ from receiver.errors import (
     SpoolUnavailableError,
     StoreUnavailableError,
     TooManyRecordsError,
+    UnauthenticatedError,
     UnsupportedMediaError,
 )
 from receiver.ports import Encoding
 from receiver.telemetry.metrics import Refusal
 from receiver.transport.errors import (
     BodyTimeoutError,
+    ForeignOriginError,
     MethodNotAllowedError,
     ResponseTooLargeError,
     UnknownEncodingError,
@@ -40,6 +42,8 @@ from receiver.transport.errors import (
 
 MESSAGE_BYTES = 1024
 """Upper bound of any text in an answer, in bytes of UTF-8 (rule C11)."""
+CHALLENGE = 'Bearer realm="otlp-receiver"'
+"""What ``WWW-Authenticate`` says with 401."""
 SERVED_ENCODINGS = "gzip, deflate, zstd, identity"
 """The content codings of request bodies, as ``Accept-Encoding`` names them."""
 
@@ -66,6 +70,14 @@ _TABLE = (
     _Row(SpoolUnavailableError, grpc.StatusCode.UNAVAILABLE, 503, Refusal.DISK),
     _Row(StoreUnavailableError, grpc.StatusCode.UNAVAILABLE, 503, Refusal.DISK),
     _Row(RetryableError, grpc.StatusCode.UNAVAILABLE, 503, Refusal.BUSY),
+    _Row(
+        UnauthenticatedError,
+        grpc.StatusCode.UNAUTHENTICATED,
+        401,
+        Refusal.UNAUTHENTICATED,
+        ((b"www-authenticate", CHALLENGE.encode()),),
+    ),
+    _Row(ForeignOriginError, grpc.StatusCode.PERMISSION_DENIED, 403, Refusal.ORIGIN),
     _Row(PayloadTooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED, 413, Refusal.TOO_LARGE),
     _Row(ResponseTooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED, 500, Refusal.TOO_LARGE),
     _Row(TooManyRecordsError, grpc.StatusCode.INVALID_ARGUMENT, 400, Refusal.TOO_MANY_RECORDS),

@@ -208,6 +208,15 @@ def test_forget_keys_spares_young_ones_and_those_of_waiting_requests(
     assert [k.accepted_at_ns for k in spool.recent_keys(0)] == times[3:]
 
 
+def test_what_left_the_queue_above_a_position_is_counted(spool: Spool) -> None:
+    """A store that is further back than what was removed has missed it; what is set aside is still here."""
+    spool.append([make_entry(n) for n in range(6)])
+    spool.quarantine(2, "set aside")
+    assert spool.missing_after(0) == 0
+    spool.remove_through(4)
+    assert [spool.missing_after(position) for position in (0, 1, 3, 4, 6)] == [3, 2, 1, 0, 0]
+
+
 def test_recent_keys_loses_none_that_moves_meanwhile(spool: Spool) -> None:
     """Reading keys goes on rightly while requests leave the queue."""
     sequences = spool.append([make_entry(n) for n in range(6000)])

@@ -57,11 +57,14 @@ def exposed() -> dict[str, Shown]:
     metrics.decoded(0.1)
     metrics.loaded(each, 0.1)
     metrics.load_failed()
+    metrics.store_reopened()
     metrics.checkpointed(0.1)
     metrics.embedded(1)
     metrics.embed_failed()
     metrics.retired(each)
+    metrics.redacted("mask", 1)
     metrics.queried("search", 0.1)
+    metrics.question_refused(Refusal.ORIGIN)
     found: dict[str, Shown] = {}
     for family in text_string_to_metric_families(metrics.render().decode()):
         if family.name.endswith("_created"):
@@ -104,7 +107,7 @@ def test_the_identity_is_the_one_of_the_help_text() -> None:
         for family in text_string_to_metric_families(_rendered())
         if family.name == "otlp_receiver_conservation_records"
     }
-    identity = "accepted = stored + duplicates + in_spool + quarantined"
+    identity = "accepted = stored + duplicates + in_spool + quarantined + not_restored"
     assert identity in PAGE
     assert all(identity in text for text in help_texts)
     assert help_texts

@@ -22,6 +22,7 @@ _VARIABLE = re.compile(r"\bOTLP_RECEIVER_[A-Z][A-Z_]*[A-Z]\b")
 _ENDINGS = ("py", "md", "yaml", "sql", "db", "duckdb")
 _KNOWN_VARIABLES = {environment_name(key) for key in KEYS} | {
     "OTLP_RECEIVER_ENDPOINT",
+    *(f"OTLP_RECEIVER_{name}" for name in ("TOKEN", "TOKEN_FILE", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY")),
     "OTLP_RECEIVER_SECTION__KEY",  # how the names are made
 }
 

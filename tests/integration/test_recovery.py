@@ -146,3 +146,65 @@ async def test_a_spool_taken_in_before_the_store_opens_is_loaded_when_it_does(tm
         await pipeline.open_store()
         await pipeline.loader.flush()
         assert await pipeline.span_names() == numbered(0, 3)
+
+
+async def test_a_store_that_went_back_is_said_and_replayed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names both positions; an ordinary backlog is not taken for it."""
+    async with Pipeline(tmp_path / "before") as pipeline:
+        await pipeline.accept(span_request(0, 5))
+        await pipeline.loader.flush()
+        await pipeline.loader.checkpoint()
+        await pipeline.accept(span_request(5, 5))
+        await pipeline.loader.flush()
+        await pipeline.crash(tmp_path / "after")
+    shutil.copytree(tmp_path / "after", tmp_path / "whole")
+    async with Pipeline(tmp_path / "whole"):
+        assert "has gone back" not in caplog.text
+    (tmp_path / "after" / "telemetry.duckdb.wal").unlink()
+    async with Pipeline(tmp_path / "after") as pipeline:
+        await pipeline.loader.flush()
+        assert "the store has gone back from position 2 to 1 " in caplog.text
+        assert "have left the spool" not in caplog.text
+        assert await pipeline.span_names() == numbered(0, 10)
+
+
+async def test_what_is_neither_in_an_older_store_nor_in_the_spool_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older copy of the store beside a spool that has forgotten the rest: the log counts what is missing."""
+    async with Pipeline(tmp_path) as pipeline:
+        await pipeline.accept(span_request(0, 5))
+        await pipeline.loader.flush()
+    await asyncio.to_thread(shutil.copy, tmp_path / "telemetry.duckdb", tmp_path / "older")
+    async with Pipeline(tmp_path) as pipeline:
+        await pipeline.accept(span_request(5, 5), span_request(10, 5))
+        await pipeline.loader.flush()
+        await pipeline.loader.checkpoint()
+        await pipeline.loader.forgotten()
+    (tmp_path / "older").replace(tmp_path / "telemetry.duckdb")
+    async with Pipeline(tmp_path) as pipeline:
+        await pipeline.loader.flush()
+        assert "2 requests above the store's position 1 have left the spool" in caplog.text
+        assert await pipeline.span_names() == numbered(0, 5)
+
+
+async def test_a_stores_log_that_cannot_be_replayed_is_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A torn log keeps no store from opening: it is kept under another name, and the spool has what was in it."""
+    async with Pipeline(tmp_path / "before") as pipeline:
+        for n in range(0, 20, 5):
+            await pipeline.accept(span_request(n, 5))
+            await pipeline.loader.flush()
+        await pipeline.crash(tmp_path / "after")
+    log = tmp_path / "after" / "telemetry.duckdb.wal"
+    torn = log.read_bytes()[:-300] + bytes(300)
+    log.write_bytes(torn)
+    async with Pipeline(tmp_path / "after") as pipeline:
+        await pipeline.loader.flush()
+        assert await pipeline.span_names() == numbered(0, 20)
+    (aside,) = (tmp_path / "after").glob("telemetry.duckdb.wal.damaged-*")
+    assert aside.read_bytes() == torn
+    assert aside.name in caplog.text

@@ -20,6 +20,7 @@ from tests.support.power_cut import COMPILER, REPOSITORY, compile_shim, run_with
 from tests.support.spool_entries import make_entry
 
 EVERYTHING = 1 << 40
+_FRAME_HEAD = 25  # bytes of a frame that show to which log it belongs, and one more
 PREAMBLE = f"""
 import os, sys
 sys.path.insert(0, {str(REPOSITORY)!r})
@@ -90,8 +91,10 @@ def killed_after(program: str, folder: Path) -> list[str]:
     return output.split()
 
 
-def test_an_unfinished_tail_of_the_log_costs_nothing_acknowledged(tmp_path: Path) -> None:
-    """Cut or scrambled anywhere in the last commit, the log still gives every earlier one."""
+def test_an_unfinished_tail_of_the_log_costs_nothing_acknowledged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cut or scrambled anywhere in the last commit, the log still gives every earlier one, and it is said."""
     crashed = tmp_path / "crashed"
     crashed.mkdir()
     printed = killed_after(
@@ -116,9 +119,12 @@ for number in range(5):
                 if scrambled:
                     log.seek(0, 2)
                     log.write(chance.randbytes(end - cut))
+            caplog.clear()
             spool = SqliteSpool(folder / "spool.db")
             found = payloads(spool)
             spool.close()
+            if acknowledged_end + _FRAME_HEAD <= cut:
+                assert ("ends in an unfinished commit" in caplog.text) == (cut < end)
             earlier = {n + 1: b"%d" % n * 100_000 for n in range(4)}
             assert found in (earlier, earlier | {5: b"4" * 100_000})
             assert (found == earlier) or cut == end

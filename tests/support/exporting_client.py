@@ -1,11 +1,11 @@
 """A client that sends numbered records of all three signals over gRPC and prints which were acknowledged.
 
-    python -m tests.support.exporting_client ENDPOINT FIRST REQUESTS RECORDS [--retry]
+    python -m tests.support.exporting_client ENDPOINT FIRST REQUESTS RECORDS [PAUSE_S] [--retry]
 
 Each signal has a thread. Record ``n`` of a signal has span id ``n + 1`` (a log record its observed time, a data
 point its value), so that no two requests have the same bytes. A line ``SIGNAL REQUEST`` is printed after an
 answer OK and not before. Without ``--retry`` a signal ends with its first failure; with it, a request is
-repeated, with the same bytes, until it is answered OK.
+repeated, with the same bytes, until it is answered OK. Each signal waits PAUSE_S between two requests.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 _METHOD = "/opentelemetry.proto.collector.{0}.v1.{1}Service/Export"
 _SERVICES = {"traces": ("trace", "Trace"), "metrics": ("metrics", "Metrics"), "logs": ("logs", "Logs")}
+METHODS = {signal: _METHOD.format(*names) for signal, names in _SERVICES.items()}
+"""The gRPC method of each signal's export."""
 _RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _TIME = 1_790_000_000_000_000_000
 
@@ -50,10 +52,10 @@ def request_of(signal: str, number: int, records: int) -> bytes:
     return metrics.SerializeToString()
 
 
-def _send(channel: grpc.Channel, signal: str, numbers: range, records: int, *, retry: bool) -> None:
-    export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
-        _METHOD.format(*_SERVICES[signal])
-    )
+def _send(
+    channel: grpc.Channel, signal: str, numbers: range, records: int, *, pause_s: float, retry: bool
+) -> None:
+    export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHODS[signal])
     for number in numbers:
         body = request_of(signal, number, records)
         while True:
@@ -68,17 +70,20 @@ def _send(channel: grpc.Channel, signal: str, numbers: range, records: int, *, r
             else:
                 sys.stdout.write(f"{signal} {number}\n")  # one write, so that lines of threads do not mix
                 sys.stdout.flush()
+                time.sleep(pause_s)
                 break
 
 
 def main() -> None:
     """Run from the command line."""
-    endpoint, first, requests, records = sys.argv[1:5]
+    retry = "--retry" in sys.argv
+    endpoint, first, requests, records, *pause = [word for word in sys.argv[1:] if word != "--retry"]
+    pause_s = float(pause[0]) if pause else 0.0
     numbers = range(int(first), int(first) + int(requests))
     options = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50)]
     with grpc.insecure_channel(endpoint, options) as channel, ThreadPoolExecutor() as threads:
         sent = [
-            threads.submit(_send, channel, signal, numbers, int(records), retry="--retry" in sys.argv)
+            threads.submit(_send, channel, signal, numbers, int(records), pause_s=pause_s, retry=retry)
             for signal in _SERVICES
         ]
         for each in sent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ def agent_over_http(url: str) -> Agent:
     return Client(StreamableHttpTransport(f"{url}/mcp"))
 
 
-def agent_over_stdio(*arguments: str, folder: Path) -> Agent:
+def agent_over_stdio(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> Agent:
     """Return a client that starts ``otlp-receiver mcp`` in a folder; its log goes to ``mcp.log`` there."""
     transport = StdioTransport(
         sys.executable,
         ["-m", "receiver", "mcp", *arguments],
-        env=clean_environment({"OTLP_RECEIVER_EMBED__ENABLED": "false"}),
+        env=clean_environment({"OTLP_RECEIVER_EMBED__ENABLED": "false", **(environment or {})}),
         cwd=str(folder),
         keep_alive=False,
         log_file=folder / "mcp.log",

@@ -7,7 +7,7 @@ from receiver.app.embedded import EmbeddedReceiver
 from receiver.app.request_reader import DecodingRequestReader
 from receiver.config import Settings
 from receiver.mcp.http_app import PATH, McpApp
-from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.metrics import Metrics, Refusal
 from receiver.transport.asgi_server import AsgiServer
 
 
@@ -19,6 +19,9 @@ class _Rendered:
         return Metrics().render()
 
     def queried(self, question: str, seconds: float) -> None:
+        """Take note of nothing."""
+
+    def question_refused(self, reason: Refusal) -> None:
         """Take note of nothing."""
 
 

@@ -59,6 +59,7 @@ class ReceiverProcess:
         *,
         environment: Mapping[str, str] | None = None,
         same_ports_as: ReceiverProcess | None = None,
+        take_over: bool = False,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -66,10 +67,12 @@ class ReceiverProcess:
             data_dir: Folder of the receiver; a file for its log is made beside it.
             environment: Added to this process's; the embedding workers are off unless it says otherwise.
             same_ports_as: Listen where that one, which has ended, was listening.
+            take_over: Take over from the one that runs there.
         """
         self.data_dir = data_dir
         self.log_path = data_dir.with_name(f"{data_dir.name}.log")
         self._environment = {"OTLP_RECEIVER_EMBED__ENABLED": "false", **(environment or {})}
+        self._more = ["--take-over"] if take_over else []
         self._process: subprocess.Popen[str] | None = None
         self._lines: list[str] = []
         self.grpc: str = ""
@@ -110,6 +113,7 @@ class ReceiverProcess:
                 [
                     sys.executable, "-m", "receiver", "serve", "--data-dir", str(self.data_dir),
                     "--grpc-endpoint", grpc, "--http-endpoint", http, "--query-endpoint", query,
+                    *self._more,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -133,10 +137,19 @@ class ReceiverProcess:
         self._running.kill()
         self._running.communicate(timeout=_STOP_S)
 
+    def wait(self) -> int:
+        """Return its exit code when it has ended by itself."""
+        self._running.communicate(timeout=_STOP_S)
+        return self._running.returncode
+
     def stop(self) -> Stopped:
         """Stop it with SIGTERM; return when it is gone."""
+        self._running.terminate()
+        return self.ended()
+
+    def ended(self) -> Stopped:
+        """Return when it has ended, by itself or because it was told to."""
         process = self._running
-        process.terminate()
         rest = rest_of_output(process, within_s=_STOP_S)
         return Stopped(process.returncode, "".join(self._lines) + rest)
 
@@ -179,11 +192,11 @@ class ReceiverProcess:
     def _take_address(self, words: list[str]) -> None:
         match words:
             case ["OTLP/gRPC", address, *_]:
-                self.grpc = address
+                self.grpc = address.rpartition("/")[2]
             case ["OTLP/HTTP", address, *_]:
-                self.http = address.removeprefix("http://")
+                self.http = address.rpartition("/")[2]
             case ["query", address, *_]:
-                self.query = address.removeprefix("http://")
+                self.query = address.rpartition("/")[2]
 
     def _ask(self, path: str, parameters: Mapping[str, str | int | float], body: Any) -> dict[str, Any]:
         url = f"http://{self.query}/api/v1{path}"

@@ -15,6 +15,19 @@ class StoreWriterBeside:
         """Stand before ``writer``."""
         self._writer = writer
 
+    def revive(self) -> bool:
+        """Open it again if it has given up."""
+        return self._writer.revive()
+
+    def verify_writable(self) -> None:
+        """Look at its disk."""
+        self._writer.verify_writable()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Return whether a checkpoint must not wait."""
+        return self._writer.is_crowded
+
     def position(self, spool: UUID) -> int:
         """Return the stored position."""
         return self._writer.position(spool)

@@ -5,6 +5,7 @@
  * the folder itself is synced, as a disk may keep its name. Before the system calls whose numbers stand in
  * $SYNC_MOMENTS ("3,17,40") the shadow and the unsynced journal of answers ("answers") are copied to
  * $SYNC_SHADOW.<number>: what a machine would find that lost its power then. At exit "calls" holds their count.
+ * Before the call $SYNC_CUT the process is killed; $SYNC_SHADOW stays as it is.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -12,13 +13,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP; /* copy() writes */
 static long calls;
 
 static void copy(const char *from, const char *to) {
@@ -78,10 +80,11 @@ static void copy_shadow(const char *shadow, long moment) {
 
 static void count_call(int fd) {
   char path[PATH_MAX], number[32];
-  const char *moments = getenv("SYNC_MOMENTS"), *shadow = getenv("SYNC_SHADOW");
+  const char *moments = getenv("SYNC_MOMENTS"), *shadow = getenv("SYNC_SHADOW"), *cut = getenv("SYNC_CUT");
   if (!shadow || !name_of(fd, path)) return;
   snprintf(number, sizeof number, ",%ld,", ++calls);
   if (moments && strstr(moments, number)) copy_shadow(shadow, calls);
+  if (cut && atol(cut) == calls) kill(getpid(), SIGKILL);
 }
 
 static int synced(int fd, const char *function) {
@@ -103,12 +106,31 @@ static int synced(int fd, const char *function) {
 int fsync(int fd) { return synced(fd, "fsync"); }
 int fdatasync(int fd) { return synced(fd, "fdatasync"); }
 
-ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset) {
+static ssize_t written_at(const char *function, int fd, const void *bytes, size_t size, off64_t offset) {
   ssize_t (*real)(int, const void *, size_t, off64_t) =
-      (ssize_t(*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
+      (ssize_t(*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, function);
   pthread_mutex_lock(&lock);
   count_call(fd);
   ssize_t result = real(fd, bytes, size, offset);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset) {
+  return written_at("pwrite64", fd, bytes, size, offset);
+}
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
+  return written_at("pwrite", fd, bytes, size, offset);
+}
+
+/* Only writes inside the folder wait for the lock: one to a full pipe may take for ever. */
+ssize_t write(int fd, const void *bytes, size_t size) {
+  char path[PATH_MAX];
+  ssize_t (*real)(int, const void *, size_t) = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+  if (!name_of(fd, path)) return real(fd, bytes, size);
+  pthread_mutex_lock(&lock);
+  count_call(fd);
+  ssize_t result = real(fd, bytes, size);
   pthread_mutex_unlock(&lock);
   return result;
 }

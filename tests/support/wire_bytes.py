@@ -14,9 +14,9 @@ def field(number: int, content: bytes) -> bytes:
     return encode_varint(tag_of(number)) + encode_varint(len(content)) + content
 
 
-def nested_value(levels: int, number: Literal[5, 6]) -> bytes:
-    """Return an AnyValue of int 7 inside so many arrays (5) or kvlists (6)."""
-    data = AnyValue(int_value=7).SerializeToString()
+def nested_value(levels: int, number: Literal[5, 6], innermost: bytes | None = None) -> bytes:
+    """Return an AnyValue, of int 7 if no other is given, inside so many arrays (5) or kvlists (6)."""
+    data = AnyValue(int_value=7).SerializeToString() if innermost is None else innermost
     for _ in range(levels):
         data = field(number, field(1, data if number == 5 else field(1, b"k") + field(2, data)))
     return data

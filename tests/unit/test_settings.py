@@ -171,7 +171,7 @@ def test_an_empty_list_in_the_environment_is_none_at_all() -> None:
         ("limits: {wait_s: .inf}", "limits.wait_s must be a finite number, not Infinity"),
         ("log: {level: loud}", "log.level must be 'debug', 'info', 'warning' or 'error', not \"loud\""),
         ("data_dir: [a]", 'data_dir must be a valid string, not ["a"]'),
-        ("listen: {cors_origins: [1]}", "listen.cors_origins must be a valid string, not 1"),
+        ("listen: {cors_origins: [1]}", "listen.cors_origins[0] must be a valid string, not 1"),
         ("store: 5", "store must hold keys, not a single value"),
     ],
 )  # fmt: skip

@@ -18,7 +18,7 @@ from receiver.config import QueryConfig
 from receiver.query.service import QueryService
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.sql_sandbox import SqlLimits
-from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.metrics import Metrics, Refusal
 from tests.support.query_listener import Client, RunningServer
 from tests.support.store_rows import StoreRows, WordEmbedder, index_of
 
@@ -31,6 +31,9 @@ class _Rendered:
         return Metrics().render()
 
     def queried(self, question: str, seconds: float) -> None:
+        """Take note of nothing."""
+
+    def question_refused(self, reason: Refusal) -> None:
         """Take note of nothing."""
 
 

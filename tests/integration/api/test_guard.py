@@ -1,9 +1,15 @@
-"""The listener has no password: what keeps other sites' pages, and broken clients, out."""
+"""What keeps other sites' pages, and broken clients, out of the query listener."""
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+
 import pytest
 
+from receiver.api import guard
+from receiver.transport.asgi_server import AsgiServer, Receive, Send
+from tests.support import raw_http
 from tests.support.query_listener import Client
 from tests.support.store_rows import StoreRows
 
@@ -33,6 +39,73 @@ async def test_a_page_of_another_origin_is_refused(client: Client, origin: str) 
     assert (await client.ask("/api/v1/stats", headers=headers)).status == 403
     sent = await client.ask("/api/v1/flush", method="POST", body={}, headers=headers)
     assert sent.status == 403
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("GET /healthz HTTP/1.1\r\nHost: localhost:{port}", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost:{port}\r\nHost: localhost:{port}", 403),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost:{port}\r\nHost: evil.example", 403),
+        ("GET /healthz HTTP/1.1", 403),
+        ("GET /healthz HTTP/1.0", 403),
+        ("GET /healthz HTTP/1.0\r\nHost: localhost:{port}", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost.:{port}", 403),
+        ("GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost:{port}", 403),
+        ("GET http://localhost:{port}/healthz HTTP/1.1\r\nHost: evil.example", 200),
+        ("GET http://localhost:{port}@evil.example/healthz HTTP/1.1\r\nHost: localhost:{port}", 403),
+        ("CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost:{port}", 403),
+    ],
+)
+async def test_the_host_of_a_request_is_one_and_its_own(sent: str, status: int) -> None:
+    """Twice, missing, in the target: what a proxy before us may read otherwise than we do is refused."""
+
+    async def guarded(scope: MutableMapping[str, Any], _receive: Receive, send: Send) -> None:
+        refused = guard.refusal(scope["headers"], (), scope["server"][1])
+        head = {"type": "http.response.start", "status": 403 if refused else 200}
+        await send({**head, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    server = AsgiServer(guarded, name="test", connections=10, keep_alive_s=10)
+    (port,) = await server.start("127.0.0.1:0")
+    try:
+        async with raw_http.connection(port) as wire:
+            await wire.write(sent.format(port=port).encode() + b"\r\n\r\n")
+            answer = await wire.answer()
+    finally:
+        await server.stop(1.0)
+    assert answer.status in ({400, 403} if status == 403 else {status})
+
+
+@pytest.mark.parametrize(
+    ("headers", "passes"),
+    [
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, False),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script"}, False),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}, False),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, True),
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}, True),
+        ({"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, True),
+        ({}, True),
+    ],
+)
+async def test_a_browser_that_asks_for_another_site_is_refused(
+    client: Client, headers: dict[str, str], passes: bool
+) -> None:
+    """Not even a question whose answer the page could not read; a link may be followed."""
+    assert ((await client.ask("/api/v1/services", headers=headers)).status == 200) is passes
+
+
+def test_a_name_with_a_default_port_is_its_own_with_and_without_it() -> None:
+    """Behind a proxy that ends TLS browsers say the name alone."""
+    host = [(b"host", b"telemetry.example")]
+    assert guard.refusal(host, ["telemetry.example:443"], 8888) is None
+    assert (
+        guard.refusal([*host, (b"origin", b"https://telemetry.example")], ["telemetry.example:443"], 8888)
+        is None
+    )
+    assert guard.refusal(host, ["telemetry.example"], 8888) is not None
+    assert guard.refusal([(b"host", b"a"), (b"host", b"b")], ["*"], 8888) is not None
 
 
 async def test_a_page_of_its_own_origin_is_served(client: Client) -> None:

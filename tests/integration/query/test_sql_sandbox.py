@@ -116,6 +116,44 @@ HOSTILE = [
     "SELECT replace(name, 'x', name) FROM spans",
     "SELECT '" + "x" * 30_000 + "'",
     "SELECT " + "(" * 5000 + "1" + ")" * 5000,
+    "SELECT * FROM read_csv_auto('{folder}/secret.csv')",
+    "SELECT * FROM read_ndjson('{folder}/secret.csv')",
+    "SELECT * FROM sqlite_scan('{folder}/secret.csv', 'a')",
+    "SELECT * FROM postgres_scan('host=localhost', 'a', 'b')",
+    "SELECT * FROM iceberg_scan('{folder}')",
+    "SELECT * FROM which_secret('s3://x', 's3')",
+    "SELECT * FROM duckdb_extensions()",
+    "SELECT * FROM duckdb_variables()",
+    "SELECT * FROM duckdb_external_file_cache()",
+    "SELECT * FROM pragma_user_agent()",
+    "SELECT * FROM read_parquet('http://127.0.0.1:1/x')",
+    "SELECT * FROM 's3://bucket/x.csv'",
+    "CREATE SECRET s (TYPE S3)",
+    "CREATE MACRO mine() AS TABLE SELECT * FROM spans",
+    "CREATE SEQUENCE mine",
+    "CREATE TYPE mine AS ENUM ('a')",
+    "COMMENT ON TABLE spans IS 'x'",
+    "COPY FROM DATABASE telemetry TO memory",
+    "EXECUTE p",
+    "DEALLOCATE p",
+    "FORCE INSTALL json",
+    "UPDATE EXTENSIONS",
+    "SET GLOBAL threads = 99",
+    "SELECT list_transform(['HOME'], lambda x: getenv(x))",
+    "SELECT list_transform(['x'], lambda x: (SELECT content FROM read_text(x)))",
+    "SELECT * FROM spans, LATERAL (SELECT * FROM read_text(name))",
+    "SELECT list_transform(range(1000000000), lambda x: x)",
+    "SELECT unnest(range(10000000000))",
+    "SELECT levenshtein(name, name) FROM spans",
+    "SELECT damerau_levenshtein(name, name) FROM spans",
+    "SELECT editdist3(name, name) FROM spans",
+    "SELECT map_concat(MAP {'a': 1}, MAP {'a': 1})",
+    "SELECT parse_path(name) FROM spans",
+    "SELECT list_intersect([1], [1])",
+    "SELECT json_merge_patch('{}', '{}')",
+    "SELECT name LIKE name || '%' FROM spans",
+    "SELECT name NOT ILIKE lower(name) ESCAPE '!' FROM spans",
+    "SELECT name GLOB name FROM spans",
     "SELECT 1\0; DROP TABLE spans",
     "not sql at all",
 ]
@@ -312,6 +350,45 @@ async def test_growth_that_the_memory_limit_does_not_count_is_stopped(store: Sto
     with pytest.raises(QueryLimitError, match="grow by more than 64 MiB"):
         await reader.sql(f"SELECT max(length(t || reverse(t))) FROM ({query})", rows=1)
     reader.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+        "WITH RECURSIVE t(n) USING KEY (n) AS (SELECT 1 UNION SELECT n + 1 FROM t) SELECT count(*) FROM t",
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n FROM t, range(1000)) SELECT count(*) FROM t",
+        "SELECT count(*) FROM generate_series(1, 10000000000000)",
+        "SELECT list(range) FROM range(10000000000)",
+        "SELECT string_agg(range::VARCHAR, '') FROM range(10000000000)",
+        "SELECT md5(range::VARCHAR) AS m FROM range(1000000000) ORDER BY m",
+        "SELECT json_group_array(range) FROM range(10000000000)",
+    ],
+)
+async def test_a_question_that_would_take_everything_ends_within_its_limits(
+    store: StoreRows, statement: str
+) -> None:
+    """Time, memory, or room on disk: one of them ends it, and the next question is answered."""
+    limits = SqlLimits(10, 1 << 20, 0.5, growth_bytes=256 << 20)
+    reader = DuckDbReader(store.cursor, readers=1, timeout_s=30, sql_limits=limits)
+    with pytest.raises(QueryLimitError):
+        await reader.sql(statement, rows=10)
+    assert (await reader.sql("SELECT 1", rows=1)).rows == [[1]]
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT s LIKE '%a_%a%a_%a%a%a_%a%a%b' FROM (SELECT string_agg('a', '') AS s FROM range(3000))",
+        "SELECT regexp_matches(s, '(a*)*b') FROM (SELECT string_agg('a', '') AS s FROM range(100000))",
+        "SELECT regexp_full_match(s, '(a+a+)+b') FROM (SELECT string_agg('a', '') AS s FROM range(100000))",
+        "SELECT contains(s, s || 'b') FROM (SELECT string_agg('a', '') AS s FROM range(1000000))",
+    ],
+)
+async def test_no_pattern_is_a_catastrophe(asked: DuckDbReader, statement: str) -> None:
+    """What makes other engines try every way through a text is answered at once."""
+    assert (await asked.sql(statement, rows=1)).rows == [[False]]
 
 
 @pytest.mark.parametrize("statement", ["SELECT nothing FROM spans", "SELECT * FROM nowhere", "SELECT 'x'::INTEGER", "SELECT nosuch(1)"])  # fmt: skip

@@ -13,6 +13,8 @@ from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
 from receiver.transport.grpc_server import GrpcServer
 from receiver.transport.http_server import HttpServer
+from receiver.transport.tls import ListenerTls
+from receiver.transport.token_check import Verify
 from tests.support.intake_double import IntakeDouble
 
 ORIGINS = ("http://localhost:*", "https://app.example")
@@ -45,15 +47,30 @@ class Listeners:
 
     running: list[Listener] = field(default_factory=list)
 
-    async def grpc(self, intake: IntakeDouble | None = None, **limits: float) -> Listener:
+    async def grpc(
+        self,
+        intake: IntakeDouble | None = None,
+        *,
+        tls: ListenerTls | None = None,
+        verify: Verify | None = None,
+        **limits: float,
+    ) -> Listener:
         """Start an OTLP/gRPC listener on a free port."""
         intake, metrics = intake or IntakeDouble(), Metrics()
-        return await self._start(GrpcServer(intake, metrics, _limits(limits)), intake, metrics)
+        server = GrpcServer(intake, metrics, _limits(limits), tls=tls, verify=verify)
+        return await self._start(server, intake, metrics)
 
-    async def http(self, intake: IntakeDouble | None = None, **limits: float) -> Listener:
+    async def http(
+        self,
+        intake: IntakeDouble | None = None,
+        *,
+        tls: ListenerTls | None = None,
+        verify: Verify | None = None,
+        **limits: float,
+    ) -> Listener:
         """Start an OTLP/HTTP listener on a free port."""
         intake, metrics = intake or IntakeDouble(), Metrics()
-        server = HttpServer(intake, metrics, _limits(limits), ORIGINS)
+        server = HttpServer(intake, metrics, _limits(limits), ORIGINS, tls=tls, verify=verify)
         return await self._start(server, intake, metrics)
 
     async def _start(

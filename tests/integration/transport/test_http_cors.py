@@ -63,7 +63,7 @@ async def test_h16_requested_headers_are_not_repeated_when_they_are_none(listene
     listener = await listeners.http()
     asked = {"Origin": "http://localhost:1", "Access-Control-Request-Headers": "a: b (c)"}
     answer = await raw_http.request(listener.port, "/v1/logs", method="OPTIONS", headers=asked)
-    assert answer.headers["access-control-allow-headers"] == "content-type, content-encoding"
+    assert answer.headers["access-control-allow-headers"] == "content-type, content-encoding, authorization"
 
 
 async def test_h16_options_without_an_origin_names_the_method(listeners: Listeners) -> None:

@@ -43,4 +43,12 @@ def test_nothing_that_moves_the_cursor_gets_through(text: str) -> None:
 def test_escaped_json_is_the_same_value(text: str) -> None:
     """What is escaped for a terminal still is the API's JSON."""
     raw = json.dumps({"name": text}, ensure_ascii=False)
-    assert json.loads(escaped_json(raw)) == {"name": text}
+    shown = escaped_json(raw)
+    assert json.loads(shown) == {"name": text}
+    left = {unicodedata.category(each) for each in shown if each not in "\u200c\u200d"}
+    assert not left & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def test_del_is_escaped_in_json_too() -> None:
+    """It is the one control character that JSON allows to stand as it is, and it is ASCII."""
+    assert escaped_json('"a\x7fb"\n') == '"a\\u007fb"\n'

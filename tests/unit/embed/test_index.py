@@ -170,6 +170,18 @@ def test_a_saved_index_comes_back_the_same(kind: str, tmp_path: Path) -> None:
     assert again.search(_clustered(300)[3], 1)[0][0] == _ids(5)[3]
 
 
+def test_a_discarded_file_is_gone_and_the_index_is_not(tmp_path: Path) -> None:
+    """Before vectors change the file goes: an end without saving must not bring the old ones back."""
+    path = tmp_path / "vectors.usearch"
+    index = _index(path, count=3)
+    index.discard_file()
+    index.save()
+    index.discard_file()
+    assert not path.exists()
+    assert len(index) == 3
+    _index(None).discard_file()
+
+
 def test_an_empty_index_can_be_saved(tmp_path: Path) -> None:
     """A stop before the first text is no error, neither then nor at the next start."""
     index = _index(tmp_path / "v")

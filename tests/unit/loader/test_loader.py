@@ -64,6 +64,8 @@ class PlainStage:
 class MemoryWriter:
     """A store in memory, as fast or as slow as a test says."""
 
+    is_crowded = False
+
     def __init__(self) -> None:
         """Start empty."""
         self.loaded: list[bytes] = []
@@ -71,6 +73,13 @@ class MemoryWriter:
         self.checkpoints = 0
         self.gate = threading.Event()
         self.gate.set()
+
+    def revive(self) -> bool:
+        """Do nothing: it never gives up."""
+        return False
+
+    def verify_writable(self) -> None:
+        """Do nothing: it always is."""
 
     def position(self, _: UUID) -> int:
         """Return the position."""

@@ -1,0 +1,135 @@
+"""The receivers that all cases of this folder share, each a process of its own, and the trouble they can be put in."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import resource
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import raw_http
+from tests.support.otlp_exchange import HTTP_JSON, http_port, send
+from tests.support.otlp_messages import one_record
+from tests.support.receiver_process import ReceiverProcess
+from receiver.signals import Signal
+
+LIMIT = 100_000
+"""Most bytes of one request, and of all that wait, at the receiver ``limited``."""
+_QUICK = {"OTLP_RECEIVER_LOADER__BATCH_WAIT_S": "0.01"}
+_REFUSES_SOON = {"OTLP_RECEIVER_LIMITS__WAIT_S": "0.1"}
+_numbers = itertools.count()
+
+Start = Callable[..., ReceiverProcess]
+Trouble = Callable[[], AbstractAsyncContextManager[ReceiverProcess]]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for the receivers' data."""
+    return tmp_path_factory.mktemp("conformance")
+
+
+@pytest.fixture(scope="session")
+def receiver(folder: Path) -> Iterator[ReceiverProcess]:
+    """Yield a receiver with the default limits."""
+    with ReceiverProcess(folder / "usual", environment=_QUICK) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def limited(folder: Path) -> Iterator[ReceiverProcess]:
+    """Yield a receiver that takes requests up to ``LIMIT`` bytes, one at a time, and whose answers have 3 bytes."""
+    limits = {
+        "OTLP_RECEIVER_LIMITS__REQUEST_BYTES": str(LIMIT),
+        "OTLP_RECEIVER_LIMITS__WAITING_BYTES": str(LIMIT),
+        "OTLP_RECEIVER_LIMITS__RESPONSE_BYTES": "3",
+    }
+    with ReceiverProcess(folder / "limited", environment=_REFUSES_SOON | limits) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def failing(folder: Path) -> Iterator[ReceiverProcess]:
+    """Yield a receiver whose disk may fail, and whose answers have 60 bytes at the most."""
+    limits = {"OTLP_RECEIVER_LIMITS__RESPONSE_BYTES": "60"}
+    with ReceiverProcess(folder / "failing", environment=_REFUSES_SOON | limits) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def filled(folder: Path) -> Iterator[ReceiverProcess]:
+    """Yield a receiver whose spool holds as much as it may, until the end."""
+    limits = {
+        "OTLP_RECEIVER_SPOOL__MAX_BYTES": "1",
+        "OTLP_RECEIVER_STORE__CHECKPOINT_INTERVAL_S": "3600",
+    }
+    with ReceiverProcess(folder / "filled", environment=_REFUSES_SOON | limits) as process:
+        answer = asyncio.run(send(process, HTTP_JSON, Signal.LOGS, one_record(Signal.LOGS, "first")))
+        assert answer.accepted
+        yield process
+
+
+@pytest.fixture
+def service() -> str:
+    """Return the name of a service that no other test sends for."""
+    return f"service-{next(_numbers)}"
+
+
+@pytest.fixture
+def trouble(request: pytest.FixtureRequest) -> Trouble:
+    """Return what puts a receiver in the trouble that ``temporary`` names, for the length of a block."""
+    kind: str = request.getfixturevalue("temporary")
+    return {
+        "busy": lambda: _without_room(request.getfixturevalue("limited")),
+        "disk": lambda: _without_disk(request.getfixturevalue("failing")),
+        "full": lambda: _as_it_is(request.getfixturevalue("filled")),
+    }[kind]
+
+
+every_temporary_failure = pytest.mark.parametrize("temporary", ["busy", "disk", "full"])
+"""For tests with the fixture ``trouble``."""
+
+
+@asynccontextmanager
+async def _without_room(limited: ReceiverProcess) -> AsyncIterator[ReceiverProcess]:
+    """Take up all but 100 bytes of the budget with a request whose last byte does not come."""
+    headers = {"Content-Type": "application/x-protobuf", "Content-Length": str(LIMIT)}
+    async with raw_http.connection(http_port(limited)) as http:
+        await http.write(raw_http.request_bytes("/v1/logs", bytes(LIMIT - 100), headers=headers))
+        while await asyncio.to_thread(_waiting_bytes, limited) < LIMIT - 100:
+            await asyncio.sleep(0)
+        yield limited
+
+
+@asynccontextmanager
+async def _without_disk(failing: ReceiverProcess) -> AsyncIterator[ReceiverProcess]:
+    """Let every write to a file fail: EFBIG, as from a file system that has no room for more."""
+    with _file_size_limit(failing.pid, 0):
+        yield failing
+
+
+@asynccontextmanager
+async def _as_it_is(receiver: ReceiverProcess) -> AsyncIterator[ReceiverProcess]:
+    yield receiver
+
+
+@contextmanager
+def _file_size_limit(pid: int, size: int) -> Iterator[None]:
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+def _waiting_bytes(receiver: ReceiverProcess) -> float:
+    with urllib.request.urlopen(f"http://{receiver.query}/metrics", timeout=20) as answer:
+        page = answer.read().decode()
+    values = [line.split()[1] for line in page.splitlines() if line.startswith("otlp_receiver_waiting_bytes ")]
+    return float(values[0])
