@@ -13,7 +13,7 @@ NODE_FOLDERS := $(patsubst %/package.json,%,$(wildcard tests/interop/package.jso
 NODE_STAMPS  := $(if $(shell command -v npm),$(addsuffix /node_modules/.installed,$(NODE_FOLDERS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test faults check fix bench protos reference clean
+.PHONY: help serve setup test faults soak check fix bench protos reference clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,7 +24,7 @@ serve: $(VENV)/.installed-serve  ## Set up and start the receiver (ARGS='--http-
 setup: $(VENV)/.installed-dev $(NODE_STAMPS)  ## Set up for development
 
 test: setup  ## Run the tests (ARGS='tests/unit -x')
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-dev  ## Lint, types, import contracts, generated files, documentation
 	$(BIN)/ruff check
@@ -41,6 +41,9 @@ fix: $(VENV)/.installed-dev  ## Repair what ruff can repair
 
 faults: setup  ## Kill, cut and fill up real receivers; print what it cost (ARGS='--only kill --rounds 10')
 	$(BIN)/python -m tests.faults $(ARGS)
+
+soak: setup  ## Churn and load for half an hour: does everything settle? (ARGS='--minutes 2')
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 bench: $(VENV)/.installed-dev  ## Measure ingest end to end (ARGS go to the benchmark)
 	$(BIN)/python -m tests.benchmarks.ingest $(ARGS)

@@ -162,7 +162,8 @@ class LimitsConfig(Section):
         20.0, description="How long a client may be silent, or take, while it sends a body over HTTP."
     )
     http_connections: PositiveInt = Field(
-        2048, description="Open connections per HTTP listener; above it new requests get 503."
+        2048,
+        description="Open connections per HTTP listener; above it idle ones make room, else requests get 503.",
     )
 
 

@@ -12,6 +12,7 @@ _PROBE_BYTES = 128 << 10
 _WORDS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file may not grow any further (the process's limit, or the file system's)",
     errno.EROFS: "the disk is read-only",
     errno.EIO: "the disk fails (input/output error)",
     errno.EACCES: "there is no right to write the folder",

@@ -439,7 +439,11 @@ class StoreWriter(Protocol):
         ...
 
     def checkpoint(self) -> Mapping[UUID, int]:
-        """Complete a checkpoint and return the positions that it covers: the spool may forget those."""
+        """Complete a checkpoint and return the positions that it covers: the spool may forget those.
+
+        Raises:
+            BusyError: A question that is being answered keeps it from being done; it is no failure.
+        """
         ...
 
     def write_embeddings(self, rows: Sequence[TextVectors], *, model: str, replace: bool = False) -> None:

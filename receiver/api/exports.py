@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 PATH = f"{PREFIX}/exports/"
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
+_STALLED_S = 60.0
+"""Who takes nothing for so long keeps others from exporting no longer."""
 
 
 class Exports:
@@ -66,10 +68,11 @@ async def _streamed(stream: AsyncGenerator[bytes], receive: Receive, send: Send)
         gone = asyncio.ensure_future(disconnected(receive))
         try:
             while chunk and not gone.done():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                async with asyncio.timeout(_STALLED_S):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 chunk = await anext(stream, b"")
-        except ReceiverError as error:
-            _log.warning("an export broke off: %s", error)
+        except (ReceiverError, TimeoutError) as error:
+            _log.warning("an export broke off: %s", str(error) or "its client reads nothing")
             return  # without the last chunk, so that nobody takes it for the whole
         finally:
             gone.cancel()

@@ -36,12 +36,9 @@ def ports(settings: Settings) -> Iterator[Finding]:
         text: str = getattr(settings.listen, key)
         if not text:
             continue
-        endpoint = parse_endpoint(text)
-        hosts = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+        endpoint = parse_endpoint(text).from_here
         try:
-            with socket.create_connection(
-                (hosts.get(endpoint.host, endpoint.host), endpoint.port), _CONNECT_S
-            ):
+            with socket.create_connection((endpoint.host, endpoint.port), _CONNECT_S):
                 yield problem(
                     "ports", f"{text}: another program listens there", f"stop it, or change listen.{key}"
                 )

@@ -73,6 +73,11 @@ class Protection:
         """Return what an operator should know, a sentence each; after :meth:`problems`. Blocks for the disk."""
         found = self._files.warnings() if self._files is not None else []
         settings = self._settings
+        if settings.listen.query_endpoint and settings.auth.ingest and not self._asks("query"):
+            found.append(
+                "auth.ingest is on, and the query listener asks for nothing: whoever connects there imports telemetry"
+                " without a token, and reads all of it; set auth.query: true"
+            )
         for listener, purpose in _PURPOSES.items():
             text: str = getattr(settings.listen, f"{listener}_endpoint")
             remote = bool(text) and not parse_endpoint(text).is_loopback
@@ -82,6 +87,9 @@ class Protection:
                     " clear; set tls.cert_path and tls.key_path, or let a proxy on this machine end TLS"
                 )
         return found
+
+    def _asks(self, listener: ListenerName) -> bool:
+        return is_wanted(self._settings, _PURPOSES[listener]) or self._settings.tls.asks_clients(listener)
 
     async def read(self) -> None:
         """Read all files and say in the log what an operator should know.
@@ -101,11 +109,14 @@ class Protection:
         files_at = time.monotonic() + interval_s
         while self._files is not None or self._known is not None:
             await asyncio.sleep(_TOKENS_S if self._files is None else min(_TOKENS_S, interval_s))
-            if self._known is not None:
-                await asyncio.to_thread(self._known.refresh)
-            if self._files is not None and time.monotonic() >= files_at:
-                await asyncio.to_thread(self._files.refresh)
-                files_at = time.monotonic() + interval_s
+            try:
+                if self._known is not None:
+                    await asyncio.to_thread(self._known.refresh)
+                if self._files is not None and time.monotonic() >= files_at:
+                    files_at = time.monotonic() + interval_s
+                    await asyncio.to_thread(self._files.refresh)
+            except Exception:  # noqa: BLE001 - the task's boundary: without it a revoked token would work for ever
+                _LOG.exception("certificates and tokens could not be read again")
 
     def gauges(self) -> Mapping[str, float]:
         """Return the gauges of the certificate; none without TLS."""

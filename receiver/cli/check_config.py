@@ -8,17 +8,12 @@ from pathlib import Path
 
 import click
 
+from receiver.cli.options import config_file_option
 from receiver.cli.terminal import print_note
 
 
 @click.command("check-config")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Configuration file instead of config/receiver.yaml.",
-)
+@config_file_option
 @click.option("--reference", is_flag=True, help="Print every key with its default and meaning instead.")
 def check_config(config_file: Path | None, reference: bool) -> None:
     """Print the configuration in effect as YAML, or every mistake in it.

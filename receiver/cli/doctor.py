@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from receiver.cli.options import named_endpoint
+from receiver.cli.options import config_file_option, named_endpoint
 from receiver.cli.terminal import escaped
 from receiver.cli.wording import plural
 from receiver.client.server import Server
+
+if TYPE_CHECKING:
+    from receiver.config import Settings
 
 
 @click.command()
 @named_endpoint
 @click.option("--data-dir", metavar="FOLDER", help="Data directory to look at.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Configuration file instead of config/receiver.yaml.",
-)
+@config_file_option
 @click.option("--deep", is_flag=True, help="Also read every stored value and load the model.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(
@@ -42,7 +40,7 @@ def doctor(
     overrides = {"data_dir": data_dir, "log.level": "error"}
     settings = load_settings(config_file=config_file, overrides=overrides, environ=os.environ)
     scheme = "https" if settings.tls.cert_path and "query" in settings.tls.listeners else "http"
-    server = Server(endpoint or f"{scheme}://{settings.listen.query_endpoint or 'localhost:8888'}")
+    server = Server(endpoint or f"{scheme}://{_query_endpoint(settings)}")
     findings = []
     for each in app.examine(settings, server, deep=deep):
         findings.append(each)
@@ -55,3 +53,15 @@ def doctor(
     else:
         click.echo(f"{plural(told['problems'], 'problem')}, {plural(told['warnings'], 'warning')}")
     return 1 if told["problems"] else 0
+
+
+def _query_endpoint(settings: Settings) -> str:
+    """Return where the query listener is reached from here."""
+    from receiver.errors import ConfigError  # noqa: PLC0415 - keeps --help fast
+    from receiver.transport.endpoint import parse_endpoint  # noqa: PLC0415 - see above
+
+    text = settings.listen.query_endpoint or "localhost:8888"
+    try:
+        return str(parse_endpoint(text).from_here)
+    except ConfigError:  # a finding of its own
+        return text

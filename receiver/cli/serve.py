@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from receiver import __version__
+from receiver.cli.options import config_file_option
 from receiver.cli.terminal import escaped
 from receiver.cli.wording import plural
 
@@ -35,13 +36,7 @@ _SWITCH_INTERVAL_S = 0.002  # Python's own is 0.005
 @click.option("--grpc-endpoint", metavar="HOST:PORT", help="OTLP/gRPC listener; '' switches it off.")
 @click.option("--http-endpoint", metavar="HOST:PORT", help="OTLP/HTTP listener; '' switches it off.")
 @click.option("--query-endpoint", metavar="HOST:PORT", help="Listener of the HTTP API; '' switches it off.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Configuration file instead of config/receiver.yaml.",
-)
+@config_file_option
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 @click.option(
     "--take-over",
@@ -65,6 +60,7 @@ def serve(
     """
     from receiver.app.checks import problems_of  # noqa: PLC0415 - only this command waits for these
     from receiver.app.data_directory import keep_files_private  # noqa: PLC0415
+    from receiver.app.open_files import raise_open_files  # noqa: PLC0415
     from receiver.settings import InvalidSettingsError, load_settings  # noqa: PLC0415
     from receiver.telemetry.logging import configure_logging  # noqa: PLC0415
 
@@ -83,6 +79,7 @@ def serve(
         raise InvalidSettingsError(problems)
     configure_logging(settings.log.level, settings.log.format)
     keep_files_private()
+    raise_open_files()
     # gRPC's own lines have another form, and what a client does wrong makes one; it reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # An answer passes the GIL between threads a dozen times and more; next to a thread that is busy in Python

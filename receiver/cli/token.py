@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from receiver.cli.options import config_file_option
 from receiver.cli.terminal import print_note
 
 if TYPE_CHECKING:
@@ -28,13 +29,7 @@ _PURPOSES = ("ingest", "query")
     help="What a new token is for: sending telemetry, or asking. May be given twice.",
 )
 @click.option("--data-dir", metavar="FOLDER", help="Data directory of the receiver.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Configuration file instead of config/receiver.yaml.",
-)
+@config_file_option
 def token(
     action: str, name: str | None, purposes: tuple[str, ...], data_dir: str | None, config_file: Path | None
 ) -> None:

@@ -18,7 +18,14 @@ from receiver.decode.density import is_dense
 from receiver.decode.inspection import Findings, byte_lengths, inspect, messages
 from receiver.decode.json_request import protobuf_from_json
 from receiver.decode.nested_values import NestedValues
-from receiver.decode.record_columns import POINT_KINDS, RecordColumns, from_nested, lengths, point_lists
+from receiver.decode.record_columns import (
+    POINT_KINDS,
+    RecordColumns,
+    from_nested,
+    lengths,
+    point_lists,
+    right_sized,
+)
 from receiver.decode.redact import Redactor
 from receiver.decode.repair import normalized, without_bad_records
 from receiver.decode.split import split_request
@@ -99,12 +106,10 @@ class ColumnDecoder:
         for draft in drafts:
             self._cut(signal, draft)
         chunks = [chunk for batch in _batches(drafts) for chunk in self._decode_batch(signal, batch)]
-        for chunk in chunks:
-            chunk.columns.measure()
-        return DecodedGroup(
-            verdicts=[_verdict(draft) for draft in drafts],
-            columns=[c.columns for c in chunks if len(c.columns.resources)],
-        )
+        columns = [right_sized(chunk.columns) for chunk in chunks if len(chunk.columns.resources)]
+        for each in columns:
+            each.measure()
+        return DecodedGroup(verdicts=[_verdict(draft) for draft in drafts], columns=[*columns])
 
     def _decode_batch(self, signal: Signal, drafts: list[_Draft]) -> list[_Chunk]:
         chunks: list[_Chunk] = []

@@ -7,7 +7,7 @@ integer arrays (row → scope → resource → request) are made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,9 @@ _FIELDS = {
     Signal.METRICS: ("scope_metrics", "metrics"),
     Signal.LOGS: ("scope_logs", "log_records"),
 }
+_SMALL_BYTES = 1 << 20
+_OBJECTS_BYTES = 64 << 10
+"""What the objects of some hundred arrays take, however short these are."""
 POINT_KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 
 
@@ -53,7 +56,7 @@ class RecordColumns:
     @cached_property
     def nbytes(self) -> int:
         """Return the size in memory, in bytes."""
-        return int(self.rows.nbytes + self.resources.nbytes + self.scopes.nbytes)
+        return int(self.rows.nbytes + self.resources.nbytes + self.scopes.nbytes) + _OBJECTS_BYTES
 
     def measure(self) -> None:
         """Work out ``records`` and ``nbytes`` here and now: adding up a thousand buffers is not for the loop."""
@@ -101,6 +104,28 @@ def concatenated(parts: Sequence[RecordColumns]) -> RecordColumns:
         resource_schema_urls=pa.concat_arrays([p.resource_schema_urls for p in parts]),
         request_of=np.concatenate([p.request_of for p in parts]),
     )
+
+
+def right_sized(columns: RecordColumns) -> RecordColumns:
+    """Return the same columns in buffers of their own size.
+
+    The decoder's buffers are made for many records: those of a request with ten of them took up to 1 MiB, which
+    no size that Arrow reports shows. Large columns are left as they are.
+    """
+    if columns.rows.nbytes > _SMALL_BYTES:
+        return columns
+    return replace(
+        columns,
+        rows=_copy(columns.rows),
+        scopes=_copy(columns.scopes),
+        scope_schema_urls=_copy(columns.scope_schema_urls),
+        resources=_copy(columns.resources),
+        resource_schema_urls=_copy(columns.resource_schema_urls),
+    )
+
+
+def _copy(array: pa.Array) -> pa.Array:
+    return pa.concat_arrays([array[:0], array])  # of one array alone it would be no copy
 
 
 def lengths(lists: pa.ListArray) -> NDArray[np.int64]:

@@ -161,8 +161,8 @@ class Prefilter:
     """Finds the serialized requests that a rule may concern, by a search over their bytes.
 
     It may find too many and never too few: a key or a string stands in one piece wherever it is on the wire, so
-    a request in whose bytes no literal part of a key and no pattern is found holds nothing to redact. Strings
-    that are not UTF-8 are the exception: a pattern may fit what they are repaired to.
+    a request in whose bytes no literal part of a key and no pattern is found holds nothing to redact. What is not
+    UTF-8 is searched as it will be repaired: what fits U+FFFD fits any bytes here.
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
@@ -185,7 +185,7 @@ def _superset(rules: Iterable[Rule]) -> str | None:
         if literals and all(literals):
             parts.append(f"(?i:{'|'.join(map(_quoted, literals))})")
         elif rule.pattern:
-            parts.append(f"(?:{_without_anchors(rule.pattern)})")
+            parts.append(f"(?:{_on_the_wire(rule.pattern)})")
         else:
             return None
     pattern = "|".join(parts)
@@ -199,18 +199,33 @@ def _quoted(text: str) -> str:
     return "".join(c if _WORD.fullmatch(c) else f"\\x{{{ord(c):x}}}" for c in text)
 
 
-def _without_anchors(pattern: str) -> str:
-    """Return the pattern with nothing in the place of its anchors: inside a body no text begins or ends."""
+def _on_the_wire(pattern: str) -> str:
+    """Return a pattern that is found in a body wherever this one fits a text in it, as that will be repaired.
+
+    Nothing stands in the place of anchors, because inside a body no text begins or ends; and what fits U+FFFD fits
+    the one to three bytes as well that are replaced by it.
+    """
     out = []
     place = 0
     while place < len(pattern):
         token = _token(pattern, place)
-        out.append("(?:)" if token in _ANCHORS else token)
         place += len(token)
+        if token in _ANCHORS:
+            out.append("(?:)")
+        else:
+            out.append(f"(?:{token}|\\C\\C?\\C?)" if _fits_replacement(token) else token)
     return "".join(out)
 
 
 _ANCHORS = frozenset({"^", "$", "\\A", "\\z", "\\b", "\\B"})
+_REPLACEMENT = "\ufffd"
+
+
+def _fits_replacement(token: str) -> bool:
+    """Return True if a token that stands for one character may be U+FFFD."""
+    if not token.startswith((".", "[", _REPLACEMENT, "\\D", "\\W", "\\S", "\\p", "\\P", "\\x{")):
+        return False
+    return fits(f"(?s:{token})", [_REPLACEMENT])[0]
 
 
 def _token(pattern: str, place: int) -> str:
@@ -219,7 +234,9 @@ def _token(pattern: str, place: int) -> str:
         end = pattern.find("\\E", place)
         return pattern[place : end + 2 if end >= 0 else len(pattern)]
     if pattern[place] == "\\":
-        return pattern[place : place + 2]
+        if pattern.startswith(("p{", "P{", "x{"), place + 1):
+            return pattern[place : pattern.index("}", place) + 1]
+        return pattern[place : place + (3 if pattern.startswith(("p", "P"), place + 1) else 2)]
     if pattern[place] != "[":
         return pattern[place]
     end = place + 1 + pattern.startswith("^", place + 1)

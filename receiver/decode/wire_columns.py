@@ -23,13 +23,15 @@ from proto_gen import columns_pb2
 from receiver.errors import MalformedRequestError
 from receiver.signals import Signal
 
-_MESSAGES = {
+_MESSAGES: dict[Signal, Any] = {
     Signal.TRACES: columns_pb2.TracesRequest,
     Signal.METRICS: columns_pb2.MetricsRequest,
     Signal.LOGS: columns_pb2.LogsRequest,
 }
 # A length of 2**64 - 2**32 or more is a varint of ten bytes: of the last six all but four bits are ones.
 _ALL_ONES = b"\xff\xff\xff\xff"
+_RARE = 1000
+"""So many bytes of ones are looked at one by one."""
 _TAG_OF_LENGTH = b"".join(b"\\x%02x" % byte for byte in range(2, 0x80, 8))
 _LONG_TAG_OF_LENGTH = b"".join(b"\\x%02x" % byte for byte in range(0x82, 0x100, 8))
 _OVERFLOWING = re.compile(
@@ -56,7 +58,7 @@ def nested_requests(signal: Signal, payloads: Sequence[bytes]) -> pa.ListArray:
         MalformedRequestError: At least one payload is no serialized request (which one is not known).
     """
     for payload in payloads:
-        if _ALL_ONES in payload and _OVERFLOWING.search(payload):
+        if _has_all_ones(payload) and _OVERFLOWING.search(payload):
             _parse(signal, payload)
     try:
         batch = _handler(signal).list_to_record_batch(list(payloads))
@@ -67,6 +69,18 @@ def nested_requests(signal: Signal, payloads: Sequence[bytes]) -> pa.ListArray:
             raise
         raise MalformedRequestError("the request cannot be read as protobuf") from error
     return batch.column(0)
+
+
+def _has_all_ones(payload: bytes) -> bool:
+    """Return ``_ALL_ONES in payload``, which takes five times as long where a byte of ones is as rare as usual."""
+    at = payload.find(0xFF)
+    for _ in range(_RARE):
+        if at < 0:
+            return False
+        if payload.startswith(_ALL_ONES, at):
+            return True
+        at = payload.find(0xFF, at + 1)
+    return payload.find(_ALL_ONES, at) >= 0
 
 
 def _parse(signal: Signal, payload: bytes) -> None:

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from receiver.config import Settings
 from receiver.errors import (
+    BusyError,
     RetryableError,
     SpoolUnavailableError,
     StoreRejectedError,
@@ -228,6 +229,8 @@ class Loader:
             if not self._held or self._stopping:
                 await self._checkpoint(self._transactions.writer)
                 return
+        except BusyError as error:
+            _LOG.debug("%s", error)
         except RetryableError as error:
             self._saving.happened(str(error))
         interval = self._settings.store.checkpoint_interval_s

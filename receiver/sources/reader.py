@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import os
 import stat
@@ -102,7 +103,7 @@ def open_file(path: Path) -> tuple[IO[bytes], os.stat_result]:
     """Return an open file and its status.
 
     Raises:
-        UnreadableFileError: It is missing, no regular file, or must not be read.
+        UnreadableFileError: It is missing, no regular file, must not be read, or is written by this process.
     """
     try:
         status = path.stat()
@@ -110,6 +111,8 @@ def open_file(path: Path) -> tuple[IO[bytes], os.stat_result]:
             raise UnreadableFileError("it is a folder")
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableFileError("it is no regular file")
+        if _is_written_here(status):
+            raise UnreadableFileError("it is a file of the receiver itself")
         raw = open(path, "rb", buffering=0, opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
     except FileNotFoundError:
         raise UnreadableFileError("there is no such file") from None
@@ -120,6 +123,23 @@ def open_file(path: Path) -> tuple[IO[bytes], os.stat_result]:
             f"it cannot be opened: {getattr(error, 'strerror', None) or error}"
         ) from None
     return raw, status
+
+
+def _is_written_here(status: os.stat_result) -> bool:
+    """Return True if this process has the file open for writing, its spool or its database for instance.
+
+    To close a second handle of such a file gives up this process's POSIX locks on it, and SQLite's and DuckDB's are
+    such: another process could then write to it at the same time. Source: fcntl(2), "Record locking".
+    """
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - numbers, not paths
+        try:
+            ours = os.fstat(int(name))
+            same = (ours.st_dev, ours.st_ino) == (status.st_dev, status.st_ino)
+            if same and fcntl.fcntl(int(name), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+                return True
+        except OSError:
+            continue  # closed meanwhile
+    return False
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

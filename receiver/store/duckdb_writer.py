@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from receiver.disk import cause_in, free_bytes, why_not_writable
-from receiver.errors import StoreRejectedError, StoreUnavailableError
+from receiver.errors import BusyError, StoreRejectedError, StoreUnavailableError
 from receiver.ports import LoadBatch, Retired, TextVectors
 from receiver.signals import Signal
 from receiver.store.duckdb_store import DuckDbStore
@@ -45,6 +45,17 @@ _END_TIME = {
     **dict.fromkeys(_POINT_TABLES, "time_unix_nano"),
 }
 _SIGNAL = {"spans": Signal.TRACES, "logs": Signal.LOGS, **dict.fromkeys(_POINT_TABLES, Signal.METRICS)}
+
+
+@contextmanager
+def _waits_for_questions() -> Iterator[None]:
+    """Turn DuckDB's refusal to checkpoint beside another transaction into what it is: no failure."""
+    try:
+        yield
+    except duckdb.TransactionException as error:
+        if "Cannot CHECKPOINT" not in str(error):
+            raise
+        raise BusyError("a question that is being answered holds the checkpoint up") from error
 
 
 _HOPELESS = 8
@@ -113,7 +124,7 @@ class DuckDbWriter:
             raise StoreUnavailableError(
                 f"the store could not complete a checkpoint: the disk is full ({self._store.path.parent})"
             )
-        with self._failures_named("complete a checkpoint"):
+        with self._failures_named("complete a checkpoint"), _waits_for_questions():
             if self._revived:
                 # A header whose sync failed may be in the page cache and not on disk. A checkpoint that finds
                 # nothing to do would not write it again, so it is given something to do.

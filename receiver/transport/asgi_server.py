@@ -12,13 +12,14 @@ import logging
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from receiver.transport.endpoint import address_of, bind_sockets, parse_endpoint
+from receiver.transport.endpoint import BACKLOG, address_of, bind_sockets, parse_endpoint
 from receiver.transport.http_protocol import BoundedHttpProtocol
 from receiver.transport.tls_acceptor import TlsAcceptor
 
@@ -30,6 +31,10 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 _log = logging.getLogger(__name__)
 # How long answers may take to get out when the grace is over, in seconds.
 _FLUSH_S = 1.0
+# A connection that was used this long ago may be closed for a new one where there are too many.
+_QUIET_S = 5.0
+# Connections that are looked at for that, each time.
+_LOOKS = 16
 
 
 class AsgiServer:
@@ -53,7 +58,8 @@ class AsgiServer:
         Args:
             app: Is cancelled at the end of ``stop``'s grace; one that ends silently then is answered with 503.
             name: For the log.
-            connections: Open connections; on one above it a request goes to ``overloaded``.
+            connections: Open connections. One above it takes the place of one that never sent a request, or not
+                for some seconds; where there is none, its request goes to ``overloaded``.
             keep_alive_s: How long a connection may be idle between two requests.
             overloaded: Answers requests there is no room for; by default a bare 503.
             tls: Gives the context of the next handshake; None: connections are plain.
@@ -64,6 +70,9 @@ class AsgiServer:
         self._overloaded = overloaded or _unavailable
         self._tls = tls
         self._state = ServerState()
+        # In the order of their coming; some of them may be gone, or used since.
+        self._unused: deque[BoundedHttpProtocol] = deque()
+        self._used: deque[BoundedHttpProtocol] = deque()
         self._none_left = asyncio.Event()
         self._leaving = False
         self._servers: list[asyncio.Server | TlsAcceptor] = []
@@ -101,7 +110,7 @@ class AsgiServer:
             self._servers.append(acceptor)
             return ports
         for sock in sockets:
-            self._servers.append(await loop.create_server(self._protocol, sock=sock))
+            self._servers.append(await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG))
         return ports
 
     def leave(self) -> None:
@@ -148,12 +157,39 @@ class AsgiServer:
             await self._none_left.wait()
 
     def _connection_lost(self) -> None:
+        if len(self._unused) + len(self._used) > 2 * len(self._state.connections) + _LOOKS:
+            alive = self._state.connections
+            self._unused = deque(each for each in self._unused if each in alive)
+            self._used = deque(each for each in self._used if each in alive)
         if not self._state.connections:
             self._none_left.set()
+
+    def _make_room(self, newest: BoundedHttpProtocol) -> None:
+        """Close an idle connection where there are too many: who holds many open must not keep others out."""
+        self._unused.append(newest)
+        if len(self._state.connections) <= self._connections:
+            return
+        while len(self._unused) > 1:
+            oldest = self._unused.popleft()
+            if oldest.was_used:
+                self._used.append(oldest)
+            elif oldest.is_idle():
+                oldest.transport.close()
+                return
+        quiet_before = asyncio.get_running_loop().time() - _QUIET_S
+        for _ in range(min(_LOOKS, len(self._used))):
+            oldest = self._used.popleft()
+            if oldest not in self._state.connections:
+                continue
+            if oldest.is_idle() and oldest.quiet_since < quiet_before:
+                oldest.transport.close()
+                return
+            self._used.append(oldest)
 
     def _protocol(self) -> BoundedHttpProtocol:
         protocol = BoundedHttpProtocol(config=self._config, server_state=self._state, app_state={})
         protocol.on_lost = self._connection_lost
+        protocol.on_made = self._make_room
         return protocol
 
     async def _limited(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -31,6 +31,11 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
+    def from_here(self) -> Endpoint:
+        """Return where this machine reaches what is bound to it: all addresses are loopback's too."""
+        return Endpoint({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)  # noqa: S104 - compared, not bound
+
+    @property
     def is_loopback(self) -> bool:
         """Return True if only this machine can connect; a name other than ``localhost`` counts as remote."""
         if self.host.lower() == "localhost":

@@ -76,6 +76,7 @@ def _options(limits: LimitsConfig, *, beside: bool) -> list[tuple[str, int]]:
         # Else a second receiver binds silently and gets half of the connections.
         ("grpc.so_reuseport", int(beside)),
         ("grpc.max_concurrent_streams", 128),  # per connection; more wait on the client's side
+        ("grpc.server_handshake_timeout_ms", 20_000),  # who has not even greeted by then is no client
         # A dead peer is noticed after 80 s; a client's own pings, however eager, are never punished.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),

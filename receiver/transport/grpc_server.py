@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -177,7 +178,10 @@ class GrpcServer:
             self._server = bound.server
             _log.warning("gRPC's server stopped at a call that it cannot read; another one listens")
             self._died[died] = ending = asyncio.create_task(died.stop(_ENDING_S))
-            ending.add_done_callback(lambda _, died=died: self._died.pop(died))
+            ending.add_done_callback(partial(self._forget, died))
+
+    def _forget(self, died: grpc.aio.Server, _ending: asyncio.Task[None]) -> None:
+        del self._died[died]
 
     def _equip(self, server: grpc.aio.Server) -> None:
         exports: dict[str, tuple[Signal, Handler]] = {

@@ -30,6 +30,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     on_lost: Callable[[], None] | None = None
     """Called when the connection is gone and no longer counted."""
+    on_made: Callable[[BoundedHttpProtocol], None] | None = None
+    """Called when the connection is there and counted."""
+    quiet_since = 0.0
+    """The loop's time of the connection, or of its last request's head."""
     _head_timer: asyncio.TimerHandle | None = None
     _http2: Http2Refusal | None = None
     _fresh = True
@@ -41,6 +45,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Start the clock for the first head."""
         super().connection_made(transport)
         self._start_head_timer()
+        self.quiet_since = self.loop.time()
+        if self.on_made is not None:
+            self.on_made(self)
+
+    @property
+    def was_used(self) -> bool:
+        """Return True if a request has come on it."""
+        return bool(self._unanswered)
+
+    def is_idle(self) -> bool:
+        """Return True if no request is in hand: half a head is none."""
+        return self._answered() and not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock and tell the server, and the application of every request, not of the last one only."""

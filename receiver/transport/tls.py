@@ -85,14 +85,15 @@ class TlsFiles:
         raise ConfigError("the files of tls.* change all the time", hint="put new ones in place by renaming")
 
     def refresh(self) -> None:
-        """Use the files' newest set if they changed and fit together; else say so once and keep the old one."""
-        if self._signature() == self._tried:
+        """Use the files' newest set if they changed and fit together; else say so once, keep the old one, try again."""
+        if self.problem is None and self._signature() == self._tried:
             return
         try:
             found = self.read()
         except ConfigError as error:
+            if str(error) != self.problem:
+                _log.error("the new certificate is not used, the old one stays: %s", error)
             self.problem = str(error)
-            _log.error("the new certificate is not used, the old one stays: %s", error)
             return
         self.problem = None
         _log.info("new connections get the new certificate, valid until %s", _day(found.expires_at))

@@ -29,6 +29,7 @@ class KnownTokens:
         self._file = file
         self._tried: tuple[int, int, int] | None = None
         self._tokens: tuple[Token, ...] = ()
+        self._problem: str | None = None
 
     def read(self) -> Sequence[Token]:
         """Return the file's tokens and go by them from here on.
@@ -41,13 +42,22 @@ class KnownTokens:
         return self._tokens
 
     def refresh(self) -> None:
-        """Read the file again if it changed; one that cannot be read is told once, and what was known stays."""
-        if self._signature() == self._tried:
+        """Read the file again if it changed.
+
+        One that cannot be read is told once and tried again, because a token may have been revoked in it; what was
+        known stays meanwhile.
+        """
+        if self._problem is None and self._signature() == self._tried:
             return
         try:
-            _log.info("the tokens were read again: there are %d", len(self.read()))
+            known = len(self.read())
         except ConfigError as error:
-            _log.error("the tokens as they were stay in use: %s", error)
+            if str(error) != self._problem:
+                _log.error("the tokens as they were stay in use: %s", error)
+            self._problem = str(error)
+            return
+        self._problem = None
+        _log.info("the tokens were read again: there are %d", known)
 
     def verify(self, authorization: Sequence[str], purpose: Purpose) -> None:
         """Return if the values of a request's ``Authorization`` header are one token that is for this.

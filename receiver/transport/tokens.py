@@ -117,6 +117,7 @@ class TokenFile:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, _MODE)
             try:
+                self._give_to_owner(lock)
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 known = self.read()
                 yield known
@@ -130,10 +131,17 @@ class TokenFile:
         new = self.path.with_name(f"{self.path.name}.new")
         new.unlink(missing_ok=True)
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "w") as file:
+            self._give_to_owner(file.fileno())
             file.writelines(token.line() for token in tokens)
             file.flush()
             os.fsync(file.fileno())
         new.rename(self.path)
+
+    def _give_to_owner(self, handle: int) -> None:
+        """Let the file's owner, or the folder's, have what root makes: a receiver that cannot read it obeys no revocation."""
+        if os.geteuid() == 0:
+            before = (self.path if self.path.exists() else self.path.parent).stat()
+            os.fchown(handle, before.st_uid, before.st_gid)
 
     def _parsed(self, line: str, number: int) -> Token:
         words = line.split()

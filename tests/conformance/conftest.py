@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import resource
+import time
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -12,16 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import raw_http
-from tests.support.otlp_exchange import HTTP_JSON, http_port, send
-from tests.support.otlp_messages import one_record
-from tests.support.receiver_process import ReceiverProcess
+from receiver.ports import Encoding
 from receiver.signals import Signal
+from tests.support import raw_http
+from tests.support.otlp_exchange import http_port
+from tests.support.otlp_messages import one_record, written
+from tests.support.receiver_process import ReceiverProcess
 
 LIMIT = 100_000
 """Most bytes of one request, and of all that wait, at the receiver ``limited``."""
 _QUICK = {"OTLP_RECEIVER_LOADER__BATCH_WAIT_S": "0.01"}
-_REFUSES_SOON = {"OTLP_RECEIVER_LIMITS__WAIT_S": "0.1"}
+_REFUSES_SOON = _QUICK | {"OTLP_RECEIVER_LIMITS__WAIT_S": "0.05"}
 _numbers = itertools.count()
 
 Start = Callable[..., ReceiverProcess]
@@ -38,27 +41,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def receiver(folder: Path) -> Iterator[ReceiverProcess]:
     """Yield a receiver with the default limits."""
     with ReceiverProcess(folder / "usual", environment=_QUICK) as process:
-        yield process
+        yield _ready(process)
 
 
 @pytest.fixture(scope="session")
 def limited(folder: Path) -> Iterator[ReceiverProcess]:
-    """Yield a receiver that takes requests up to ``LIMIT`` bytes, one at a time, and whose answers have 3 bytes."""
+    """Yield a receiver that takes requests up to ``LIMIT`` bytes, and whose answers have 3 bytes at the most."""
+    limits = {
+        "OTLP_RECEIVER_LIMITS__REQUEST_BYTES": str(LIMIT),
+        "OTLP_RECEIVER_LIMITS__RESPONSE_BYTES": "3",
+    }
+    with ReceiverProcess(folder / "limited", environment=_QUICK | limits) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def crowded(folder: Path) -> Iterator[ReceiverProcess]:
+    """Yield a receiver that has room for ``LIMIT`` bytes of requests and keeps nobody waiting."""
     limits = {
         "OTLP_RECEIVER_LIMITS__REQUEST_BYTES": str(LIMIT),
         "OTLP_RECEIVER_LIMITS__WAITING_BYTES": str(LIMIT),
-        "OTLP_RECEIVER_LIMITS__RESPONSE_BYTES": "3",
     }
-    with ReceiverProcess(folder / "limited", environment=_REFUSES_SOON | limits) as process:
-        yield process
+    with ReceiverProcess(folder / "crowded", environment=_REFUSES_SOON | limits) as process:
+        yield _ready(process)
 
 
 @pytest.fixture(scope="session")
 def failing(folder: Path) -> Iterator[ReceiverProcess]:
     """Yield a receiver whose disk may fail, and whose answers have 60 bytes at the most."""
     limits = {"OTLP_RECEIVER_LIMITS__RESPONSE_BYTES": "60"}
-    with ReceiverProcess(folder / "failing", environment=_REFUSES_SOON | limits) as process:
-        yield process
+    with ReceiverProcess(folder / "failing", environment=_QUICK | limits) as process:
+        yield _ready(process)  # what fails is a receiver that works
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +82,9 @@ def filled(folder: Path) -> Iterator[ReceiverProcess]:
         "OTLP_RECEIVER_STORE__CHECKPOINT_INTERVAL_S": "3600",
     }
     with ReceiverProcess(folder / "filled", environment=_REFUSES_SOON | limits) as process:
-        answer = asyncio.run(send(process, HTTP_JSON, Signal.LOGS, one_record(Signal.LOGS, "first")))
-        assert answer.accepted
+        first = written(one_record(Signal.LOGS, "first"), Encoding.JSON)
+        while b"spool.max_bytes" not in process.send(Signal.LOGS.http_path, first).body:
+            pass  # it is on disk, or will be: the answer does not wait for a slow one
         yield process
 
 
@@ -85,7 +99,7 @@ def trouble(request: pytest.FixtureRequest) -> Trouble:
     """Return what puts a receiver in the trouble that ``temporary`` names, for the length of a block."""
     kind: str = request.getfixturevalue("temporary")
     return {
-        "busy": lambda: _without_room(request.getfixturevalue("limited")),
+        "busy": lambda: _without_room(request.getfixturevalue("crowded")),
         "disk": lambda: _without_disk(request.getfixturevalue("failing")),
         "full": lambda: _as_it_is(request.getfixturevalue("filled")),
     }[kind]
@@ -96,14 +110,14 @@ every_temporary_failure = pytest.mark.parametrize("temporary", ["busy", "disk", 
 
 
 @asynccontextmanager
-async def _without_room(limited: ReceiverProcess) -> AsyncIterator[ReceiverProcess]:
-    """Take up all but 100 bytes of the budget with a request whose last byte does not come."""
+async def _without_room(crowded: ReceiverProcess) -> AsyncIterator[ReceiverProcess]:
+    """Take up all but 10 bytes of the budget with a request whose last byte does not come."""
     headers = {"Content-Type": "application/x-protobuf", "Content-Length": str(LIMIT)}
-    async with raw_http.connection(http_port(limited)) as http:
-        await http.write(raw_http.request_bytes("/v1/logs", bytes(LIMIT - 100), headers=headers))
-        while await asyncio.to_thread(_waiting_bytes, limited) < LIMIT - 100:
+    async with raw_http.connection(http_port(crowded)) as http:
+        await http.write(raw_http.request_bytes("/v1/logs", bytes(LIMIT - 10), headers=headers))
+        while await asyncio.to_thread(_waiting_bytes, crowded) < LIMIT - 10:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0)
-        yield limited
+        yield crowded
 
 
 @asynccontextmanager
@@ -128,8 +142,26 @@ def _file_size_limit(pid: int, size: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
+def _ready(process: ReceiverProcess) -> ReceiverProcess:
+    """Return when its store is open: asking often costs less than the second that a 503 asks for."""
+    deadline = time.monotonic() + 30
+    while '"ready"' not in _page(process, "readyz"):
+        assert time.monotonic() < deadline, process.log
+    return process
+
+
+def _page(process: ReceiverProcess, path: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://{process.query}/{path}", timeout=20) as answer:
+            return str(answer.read(), "utf-8")
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return str(refusal.read(), "utf-8")
+
+
 def _waiting_bytes(receiver: ReceiverProcess) -> float:
-    with urllib.request.urlopen(f"http://{receiver.query}/metrics", timeout=20) as answer:
-        page = answer.read().decode()
-    values = [line.split()[1] for line in page.splitlines() if line.startswith("otlp_receiver_waiting_bytes ")]
+    page = _page(receiver, "metrics")
+    values = [
+        line.split()[1] for line in page.splitlines() if line.startswith("otlp_receiver_waiting_bytes ")
+    ]
     return float(values[0])

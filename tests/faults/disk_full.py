@@ -9,7 +9,7 @@ from tests.faults.disk_trial import disk_trial
 from tests.faults.fault import FaultNotPossibleError, FaultReport
 from tests.support.small_disk import NoMountError, filled, small_disk
 
-_MEGABYTES = 64
+_MEGABYTES = 256  # the logs of spool and database alone may take 130
 _SPOOL_FULL = r"requests cannot be written to .*the disk is full .*free space"
 _STORE_FULL = r"the store cannot be written: .*the disk is full \(/"
 

@@ -21,7 +21,7 @@ from tests.faults.receivers import wait_until_ready
 from tests.support.bad_disk import COMPILER, BadDisk
 from tests.support.receiver_process import ReceiverProcess
 
-_MEMORY_BYTES = 600 << 20
+_MEMORY_BYTES = 900 << 20
 """Bound of the resident memory, whatever the disk does: the limits that are configured, and the libraries."""
 _LOG_LINES = 12
 """Most lines of warnings and errors of one round."""

@@ -58,14 +58,19 @@ def _run(kind: str, options: argparse.Namespace, kinds: int) -> int:
             except Exception:  # noqa: BLE001 - whatever it is, it is what is looked for
                 found += 1
                 traceback.print_exc()
-                again = f"python -m tests.fuzz --only {kind} --seed {options.seed} --first {number} --inputs 1"
+                again = (
+                    f"python -m tests.fuzz --only {kind} --seed {options.seed} --first {number} --inputs 1"
+                )
                 print(f"FOUND in batch {number}; again: {again}", flush=True)
             number += 1
     finally:
         fuzz.close()
     today = dt.datetime.now(dt.UTC).date()
     took = time.monotonic() - began
-    print(f"{today} {kind}: {inputs:,} inputs in {took:.0f} s with seed {options.seed}: {found} findings", flush=True)
+    print(
+        f"{today} {kind}: {inputs:,} inputs in {took:.0f} s with seed {options.seed}: {found} findings",
+        flush=True,
+    )
     return int(found > 0)
 
 

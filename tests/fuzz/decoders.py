@@ -177,7 +177,9 @@ def _flattened(pipeline: _Pipeline, decoded: DecodedGroup, signal: Signal) -> di
     return tables
 
 
-def _replayed(pipeline: _Pipeline, signal: Signal, verdicts: list[Verdict], tables: dict[str, pa.Table]) -> None:
+def _replayed(
+    pipeline: _Pipeline, signal: Signal, verdicts: list[Verdict], tables: dict[str, pa.Table]
+) -> None:
     """What the spool gives back after a crash must become the same rows."""
     if not verdicts:
         return
@@ -188,4 +190,6 @@ def _replayed(pipeline: _Pipeline, signal: Signal, verdicts: list[Verdict], tabl
     again = _flattened(pipeline, decoded, signal)
     for name in tables.keys() - {"texts"}:  # of texts only those that are new are given
         same = tables[name].equals(again[name])
-        assert same or str(tables[name].to_pylist()) == str(again[name].to_pylist()), name  # NaN is not itself
+        assert same or str(tables[name].to_pylist()) == str(again[name].to_pylist()), (
+            name
+        )  # NaN is not itself

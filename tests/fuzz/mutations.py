@@ -57,7 +57,9 @@ class Mutator:
             elif change < 0.92:
                 body = self.damaged(body)
             elif change < 0.96:
-                body += self._chance.choice(self._requests)  # messages that stand one behind the other are one
+                body += self._chance.choice(
+                    self._requests
+                )  # messages that stand one behind the other are one
             else:
                 body = self._tower(body)
         if self._chance.random() < 0.002:
@@ -191,7 +193,9 @@ class Mutator:
 
     def _deep(self, text: str) -> str:
         levels = self._chance.choice(_JSON_DEEP)
-        opened = self._chance.choice(("[", '{"a":', '{"arrayValue":{"values":[', '{"kvlistValue":{"values":[{"value":'))
+        opened = self._chance.choice(
+            ("[", '{"a":', '{"arrayValue":{"values":[', '{"kvlistValue":{"values":[{"value":')
+        )
         at = text.find(":") + 1
         return text[:at] + opened * levels + text[at:]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 import random
 import re
 import shutil
@@ -32,12 +31,17 @@ BATCH = 64
 _EXAMPLES = 40
 _ENDS_WITHIN_S = 30.0
 _LISTENS_S = 0.02
+_REVIVED_S = 10.0
 _TOO_MANY = 256 << 10
 _ANSWER = re.compile(rb"HTTP/1\.1 (\d{3})[^\r\n]*\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*\r\n)*)\r\n")
 _LENGTH = re.compile(rb"(?i)content-length: (\d+)\r\n")
 _ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?:INFO|WARNING) receiver[.\w]*: ")
-# What grpc.aio prints by itself where a health check cannot be read and its client does not wait for the answer.
-_OF_GRPC = re.compile(r"Traceback \(most recent call last\):\n(?:  File .*\n)+grpc\S*ExecuteBatchError: .*\n")
+# What grpc.aio prints by itself: where a health check cannot be read and its client does not wait for the answer.
+_OF_GRPC = re.compile(
+    r"Traceback \(most recent call last\):\n(?:  File .*\n)+grpc\S*ExecuteBatchError: .*\n"
+    # Its server's last words at a path that is not UTF-8; another server listens then.
+    r"|.* ERROR asyncio: Task exception was never retrieved.*UnicodeDecodeError.*\n"
+)
 _BODYLESS = (100, 204, 304)
 _HEADS = (
     b"Content-Length: -1", b"Content-Length: 99999999999999999999", b"Content-Length: 3\r\nContent-Length: 4",
@@ -53,7 +57,20 @@ _TARGETS = (
     "/api/v1/search?q=%F0%9F%A6%86&limit=-1", "/api/v1/stats?x", "/metrics", "/readyz", "/mcp", "/api/v1/openapi.json", "/api/v1/imports",
     "/api/v1/logs?since=99999999999999999999d", "/api/v1/spans?until=-1", "/api/v1/attributes/%22%27", "/" + "a" * 70_000,
 )  # fmt: skip
-_METHODS = ("POST", "POST", "POST", "GET", "OPTIONS", "HEAD", "PUT", "CONNECT", "TRACE", "PRI", "po\x00st", "")
+_METHODS = (
+    "POST",
+    "POST",
+    "POST",
+    "GET",
+    "OPTIONS",
+    "HEAD",
+    "PUT",
+    "CONNECT",
+    "TRACE",
+    "PRI",
+    "po\x00st",
+    "",
+)
 
 
 class _Sockets:
@@ -111,7 +128,7 @@ class _Sockets:
         raise NotImplementedError
 
     def _open_files(self) -> int:
-        return len(os.listdir(f"/proc/{self.receiver.pid}/fd"))
+        return sum(1 for _ in Path(f"/proc/{self.receiver.pid}/fd").iterdir())
 
     async def _all(self, inputs: list[tuple[int, bytes]], chance: random.Random) -> None:
         seeds = [chance.random() for _ in inputs]
@@ -120,7 +137,7 @@ class _Sockets:
                 group.create_task(self._one(port, data, random.Random(drawn)))
 
     async def _one(self, port: int, data: bytes, chance: random.Random) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await _connected(port)
         answered, was_cut = b"", False
         try:
             async with asyncio.timeout(_ENDS_WITHIN_S):
@@ -165,7 +182,9 @@ class HttpFuzz(_Sockets):
         wire = b"".join(_http_request(chance, mutator, signal) for _ in range(chance.choice((1, 1, 2, 5))))
         for _ in range(chance.choice((0, 1, 1, 3))):
             head = wire.find(b"\r\n\r\n") + 4  # most damage to the head: bodies are the decoders' business
-            wire = mutator.damaged(wire[:head]) + wire[head:] if chance.random() < 0.7 else mutator.damaged(wire)
+            wire = (
+                mutator.damaged(wire[:head]) + wire[head:] if chance.random() < 0.7 else mutator.damaged(wire)
+            )
         return port, wire
 
     def _look(self, answered: bytes, *, was_cut: bool) -> None:
@@ -219,8 +238,21 @@ class GrpcFuzz(_Sockets):
 
     def _honest(self) -> None:
         with grpc.insecure_channel(self.receiver.grpc, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-            export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(Signal.TRACES.grpc_method)
-            assert export(span_request(0).body, timeout=20) is not None
+            export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+                Signal.TRACES.grpc_method
+            )
+            assert export(span_request(0).body, timeout=20, wait_for_ready=True) is not None
+
+
+async def _connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect; for a moment nobody listens where gRPC's server has died and another one takes its place."""
+    deadline = asyncio.get_running_loop().time() + _REVIVED_S
+    while True:
+        try:
+            return await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionError:
+            assert asyncio.get_running_loop().time() < deadline, "nobody listens any more"
+            await asyncio.sleep(0.02)
 
 
 async def _heard(reader: asyncio.StreamReader) -> bytes:
@@ -250,7 +282,9 @@ def _http_request(chance: random.Random, mutator: Mutator, signal: Signal) -> by
             headers["Content-Encoding"], body = "gzip", gzip.compress(body)
         case 3:
             headers = {"Content-Type": "application/json"}
-            body = json.dumps({"query": chance.choice(("SELECT 1", "SELECT '\x00'", "DROP TABLE spans", "["))}).encode()
+            body = json.dumps(
+                {"query": chance.choice(("SELECT 1", "SELECT '\x00'", "DROP TABLE spans", "["))}
+            ).encode()
     target = signal.http_path if chance.random() < 0.5 else chance.choice(_TARGETS)
     method = "POST" if chance.random() < 0.6 else chance.choice(_METHODS)
     if chance.random() < 0.2:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from receiver.api import exports
 from receiver.app.embedded import EmbeddedReceiver
 from receiver.app.request_reader import DecodingRequestReader
 from receiver.config import EmbedConfig, Settings
@@ -94,7 +98,9 @@ def differences(one: Path, other: Path) -> dict[str, int]:
 @pytest.mark.parametrize("file_format", ExportFormat)
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    requests=st.fixed_dictionaries({signal: st.lists(each, min_size=3, max_size=6) for signal, each in REQUESTS.items()})
+    requests=st.fixed_dictionaries(
+        {signal: st.lists(each, min_size=3, max_size=6) for signal, each in REQUESTS.items()}
+    )
 )
 async def test_an_import_of_an_export_gives_the_same_rows(
     tmp_path_factory: pytest.TempPathFactory, file_format: ExportFormat, requests: dict[Signal, list[bytes]]
@@ -223,3 +229,26 @@ def test_one_export_at_a_time_and_who_does_not_read_holds_up_nobody_else(tmp_pat
         unknown = second.getresponse()
         assert (unknown.status, b"there are: spans" in unknown.read()) == (404, True)
         second.close()
+
+
+async def test_a_client_that_reads_nothing_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that is stopped while it exports keeps its connection, and not the one place of an export."""
+    monkeypatch.setattr(exports, "_STALLED_S", 0.05)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def stuck(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(dict(message))
+
+    async with receiver(tmp_path / "data") as access:
+        api = exports.Exports(access, time.time_ns)
+        await api.send(f"{exports.PATH}spans", {}, receive, stuck)
+        await api.send(f"{exports.PATH}spans", {}, receive, send)
+    assert (sent[0]["status"], sent[-1].get("more_body")) == (200, None)

@@ -42,6 +42,8 @@ from receiver.ports import Encoding
 from receiver.signals import Signal
 from tests.support.otlp_requests import T0, make_span, text_attribute
 
+_BUCKETS = ExponentialHistogramDataPoint.Buckets
+_QUANTILE = SummaryDataPoint.ValueAtQuantile
 _IDS = ("traceId", "spanId", "parentSpanId")
 Request = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
 
@@ -86,19 +88,10 @@ def one_record(signal: Signal, service: str, number: int = 0, **fields: Any) -> 
 
 def full_request(signal: Signal, service: str) -> Request:
     """Return a request that sets every field of every message of its signal, no two values alike."""
-    match signal:
-        case Signal.TRACES:
-            request = request_of(signal, _full_span(), service=service)
-            envelope: Any = request.resource_spans[0]
-            inner = envelope.scope_spans[0]
-        case Signal.METRICS:
-            request = request_of(signal, *_full_metrics(), service=service)
-            envelope = request.resource_metrics[0]
-            inner = envelope.scope_metrics[0]
-        case Signal.LOGS:
-            request = request_of(signal, _full_log(), service=service)
-            envelope = request.resource_logs[0]
-            inner = envelope.scope_logs[0]
+    records = {Signal.TRACES: [_full_span()], Signal.METRICS: _full_metrics(), Signal.LOGS: [_full_log()]}
+    request: Any = request_of(signal, *records[signal], service=service)
+    envelope = getattr(request, f"resource_{signal.records if signal is Signal.TRACES else signal.value}")[0]
+    inner = getattr(envelope, f"scope_{signal.records if signal is Signal.TRACES else signal.value}")[0]
     envelope.schema_url = "https://example.org/resource"
     envelope.resource.dropped_attributes_count = 1
     envelope.resource.attributes.extend(every_kind_of_attribute())
@@ -109,7 +102,7 @@ def full_request(signal: Signal, service: str) -> Request:
     scope = InstrumentationScope(name="scope", version="2.1", dropped_attributes_count=2)
     scope.attributes.extend(every_kind_of_attribute())
     inner.scope.CopyFrom(scope)
-    return request
+    return request  # type: ignore[no-any-return]
 
 
 def every_kind_of_attribute() -> list[KeyValue]:
@@ -219,11 +212,13 @@ def _full_metrics() -> list[Metric]:
         scale=-3,
         zero_count=1,
         zero_threshold=0.125,
-        positive={"offset": -4, "bucket_counts": [1]},
-        negative={"offset": 5, "bucket_counts": [0, 1]},
+        positive=_BUCKETS(offset=-4, bucket_counts=[1]),
+        negative=_BUCKETS(offset=5, bucket_counts=[0, 1]),
     )
     number = NumberDataPoint(**point, as_int=-4, exemplars=[exemplar])
-    summary = SummaryDataPoint(**point, count=2, sum=3.0, quantile_values=[{"quantile": 0.5, "value": 1.5}])
+    summary = SummaryDataPoint(
+        **point, count=2, sum=3.0, quantile_values=[_QUANTILE(quantile=0.5, value=1.5)]
+    )
     delta = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
     several = [
         Metric(name="gauge", gauge=Gauge(data_points=[number])),
@@ -248,7 +243,7 @@ def _full_metrics() -> list[Metric]:
 def json_fields(message: Message) -> dict[str, Any]:
     """Return a message as OTLP/JSON writes it: ids in hex, enums as numbers."""
     fields = MessageToDict(message, use_integers_for_enums=True)
-    return _with_hex_ids(fields)  # type: ignore[no-any-return]
+    return {name: _with_hex_ids(value) for name, value in fields.items()}
 
 
 def written(message: Message, encoding: Encoding) -> bytes:

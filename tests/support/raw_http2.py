@@ -129,10 +129,10 @@ class GrpcConnection:
         return self._answers[stream]
 
     async def call(
-        self, path: str, body: bytes, *, compressed: bool = False, timeout: str = "20S"
+        self, path: str, body: bytes, *, compressed: bool = False, deadline: str = "20S"
     ) -> GrpcAnswer:
         """Send one message and return the answer."""
-        fields = [("grpc-timeout", timeout)]
+        fields = [("grpc-timeout", deadline)]
         stream = self.open(path, fields=[*fields, ("grpc-encoding", "gzip")] if compressed else fields)
         await self.send(stream, message(body, compressed=compressed))
         return await self.answer(stream)
@@ -166,7 +166,7 @@ class GrpcConnection:
                 self._windows[got.stream] += more
             else:
                 self._window += more
-        elif got.kind == GOAWAY:
+        elif got.kind == GOAWAY and any(payload[4:8]):  # no error: what is open goes on
             raise ConnectionError(f"the server ends the connection: {payload[8:]!r}")
         elif got.stream:
             self._take(self._answers[got.stream], got)
@@ -261,8 +261,8 @@ async def connection(address: str) -> AsyncIterator[GrpcConnection]:
 
 
 async def call(
-    address: str, path: str, body: bytes, *, compressed: bool = False, timeout: str = "20S"
+    address: str, path: str, body: bytes, *, compressed: bool = False, deadline: str = "20S"
 ) -> GrpcAnswer:
     """Make one call on a connection of its own."""
     async with connection(address) as grpc:
-        return await grpc.call(path, body, compressed=compressed, timeout=timeout)
+        return await grpc.call(path, body, compressed=compressed, deadline=deadline)

@@ -28,7 +28,7 @@ def call(stream: int, path: bytes) -> bytes:
 async def test_a_path_that_is_not_text_does_not_close_the_port(
     listeners: Listeners, channels: Callable[..., grpc.aio.Channel]
 ) -> None:
-    """gRPC's server ends at such a call; another one listens at once, and calls in hand are answered."""
+    """GRPC's server ends at such a call; another one listens at once, and calls in hand are answered."""
     listener = await listeners.grpc()
     export = export_call(channels(listener.port))
     listener.intake.block()

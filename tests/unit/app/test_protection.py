@@ -85,3 +85,12 @@ def test_every_mistake_in_the_files_is_told_at_once(tmp_path: Path) -> None:
     tls = {"cert_path": str(tmp_path / "no.pem"), "key_path": str(tmp_path / "no.key")}
     found = problems_of(settings_of(tmp_path, tls=tls, auth={"ingest": True, "query": True}))
     assert len(found) == 3
+
+
+def test_tokens_for_ingest_alone_are_warned_of(tmp_path: Path) -> None:
+    """The query listener takes imports too; without one, or with its own tokens, nothing is said."""
+    settings = with_token(settings_of(tmp_path, auth={"ingest": True}), Purpose.INGEST, Purpose.QUERY)
+    (warning,) = warnings_of(settings)
+    assert "imports telemetry without a token" in warning
+    for more in ({"auth": {"ingest": True, "query": True}}, {"auth": {"ingest": True}, "listen": {"query_endpoint": ""}}):  # fmt: skip
+        assert warnings_of(settings_of(tmp_path, **more)) == []

@@ -33,6 +33,10 @@ BAD = {
         Signal.LOGS,
         field(1, field(2, field(2, b"\x1a\xf0" + b"\xff" * 8 + b"\x01"))),
     ),
+    "a span without ids whose groups end in each other": (
+        Signal.TRACES,
+        field(1, field(2, field(2, b"\x0a\x01a\x9b\x06\xa4\x06"))),  # only the columnar decoder takes it
+    ),
     "metadata of a metric that is no attribute": (
         Signal.METRICS,
         field(1, field(2, field(2, make_gauge(1).SerializeToString() + field(12, b"\x0a\x7f")))),
@@ -66,9 +70,13 @@ def test_a_number_that_looks_like_such_a_length_is_only_a_number() -> None:
         decoding.close()
 
 
-def test_any_panic_of_the_columnar_decoder_is_an_error_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_panic_of_the_columnar_decoder_is_an_error_of_the_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A panic is no Exception: it would end the task that decodes, and no request would be taken any more."""
-    monkeypatch.setattr("receiver.decode.wire_columns._ALL_ONES", b"never there, so that nothing is looked at first")
+    monkeypatch.setattr(
+        "receiver.decode.wire_columns._ALL_ONES", b"never there, so that nothing is looked at first"
+    )
     with pytest.raises(MalformedRequestError):
         nested_requests(Signal.TRACES, [span_with(OVERFLOW)])
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from receiver.app.figures import resident_bytes
+from receiver.config import LimitsConfig
+from receiver.decode.decoder import ColumnDecoder
+from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import concatenated, from_nested, lengths, parents
 from receiver.decode.wire_columns import nested_requests
+from receiver.ports import ExportRequest
 from receiver.signals import Signal
 from tests.support.otlp_requests import make_gauge, make_span, metrics, traces
 
@@ -52,3 +57,13 @@ def test_joined_columns_keep_records_with_their_resources() -> None:
     resources = joined.resources.take(pa.array(joined.resource_of[joined.scope_of])).to_pylist()
     assert [b"s%d" % n in data for n, data in enumerate(resources)] == [True] * 3
     assert concatenated(parts[:1]) is parts[0]
+
+
+def test_small_requests_that_are_kept_take_little_more_than_they_say() -> None:
+    """A stalled store leaves many of them in memory, and only what they say bounds them."""
+    decoder = ColumnDecoder(LimitsConfig(), NestedValues())
+    request = ExportRequest(Signal.METRICS, metrics(make_gauge(0, points=3)))
+    decoder.decode([request])
+    before = resident_bytes()
+    kept = [columns for _ in range(100) for columns in decoder.decode([request]).columns]
+    assert resident_bytes() - before < 4 * sum(columns.nbytes for columns in kept)

@@ -381,6 +381,29 @@ def test_the_search_over_a_body_finds_what_a_pattern_with_anchors_finds(pattern:
     assert b"***" in redacting.payload(Signal.LOGS, body)
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "pin.{1,3}[0-9]{4}",
+        "pin[^&]+1",
+        r"pin\D1",
+        r"pin\W\x31",
+        r"pin\PN\pN",
+        r"pin\p{So}\p{Nd}",
+        r"pin\x{fffd}1",
+        "pin\ufffd1",
+        r"pin\S{1,1000}$",
+    ],
+)
+@pytest.mark.parametrize("hole", [b"\xff", b"\xf0\x9f\x98"])
+def test_bytes_that_are_not_utf8_are_searched_as_text(pattern: str, hole: bytes) -> None:
+    """Where they are no text stands U+FFFD, whether something else in the request has it looked into or not."""
+    redacting = Redacting(rule("mask", values=(pattern,)))
+    body = _log(body=AnyValue(bytes_value=b"pin" + hole + b"1234"))
+    assert redacting.redactor.concerned([body]) == [True]
+    assert b"1234" not in redacting.payload(Signal.LOGS, body)
+
+
 def test_patterns_that_cannot_be_used_are_named() -> None:
     """Which rule, which pattern, and why."""
     rules = (rule("mask", values=("ok", "(")), rule("drop", "a", values=("a*", "x(?=y)")))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -244,3 +247,19 @@ def test_reading_ends_where_it_would_wait(tmp_path: Path) -> None:
     raw, _ = open_file(tmp_path / "file")
     with raw:
         assert not os.get_blocking(raw.fileno())
+
+
+def test_a_file_that_this_process_writes_is_not_opened(tmp_path: Path) -> None:
+    """Closing a second handle of it would give up the locks of the spool and of the database."""
+    path = written(tmp_path, b"{}", "spool.db")
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    take = f"import fcntl; fcntl.lockf(open({str(path)!r}, 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    with path.open("r+b") as ours:
+        fcntl.lockf(ours, fcntl.LOCK_EX)
+        for name in (path, link):
+            assert problems(read(name)[0]) == ["it is a file of the receiver itself"]
+        other = subprocess.run([sys.executable, "-c", take], capture_output=True, text=True, check=False)
+        assert "BlockingIOError" in other.stderr
+    with path.open("rb"):
+        open_file(path)[0].close()

@@ -37,3 +37,12 @@ def test_what_is_no_endpoint_is_a_config_error(text: str) -> None:
     """The text is repeated, with an example of a good one."""
     with pytest.raises(ConfigError, match="is not an endpoint; write host:port"):
         parse_endpoint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reached"),
+    [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.1:1", "10.0.0.1:1")],
+)
+def test_what_is_bound_to_all_addresses_is_reached_on_loopback(text: str, reached: str) -> None:
+    """The guard of the query listener knows loopback's names, and not 0.0.0.0."""
+    assert str(parse_endpoint(text).from_here) == reached

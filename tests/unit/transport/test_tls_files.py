@@ -15,6 +15,7 @@ from receiver.errors import ConfigError
 from receiver.transport.tls import TlsFiles
 from receiver.transport.x509 import not_after
 from tests.support.certificates import Authority
+from tests.support.open_files import no_open_files
 
 
 @pytest.fixture
@@ -119,3 +120,15 @@ def test_keys_that_need_each_other_are_settings_mistakes(given: dict[str, str], 
     """Half a configuration protects nothing."""
     with pytest.raises(ValueError, match=said):
         TlsConfig.model_validate(given)
+
+
+def test_files_that_could_not_be_read_once_are_read_again(authority: Authority) -> None:
+    """A renewal in a moment without a free file handle is not missed."""
+    files = TlsFiles(authority.config())
+    first = files.read()
+    authority.issue()
+    with no_open_files():
+        files.refresh()
+    assert (files.current, files.problem is None) == (first, False)
+    files.refresh()
+    assert (files.current is first, files.problem) == (False, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from receiver.errors import ConfigError, UnauthenticatedError
 from receiver.transport.token_check import KnownTokens
 from receiver.transport.tokens import Purpose, TokenFile, digest_of
+from tests.support.open_files import no_open_files
 
 INGEST, QUERY = Purpose.INGEST, Purpose.QUERY
 
@@ -31,6 +33,19 @@ def test_the_file_holds_the_hash_and_never_the_token(file: TokenFile) -> None:
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
     assert digest_of(text) not in repr(file.read())
+
+
+def test_what_root_changes_stays_the_receivers(file: TokenFile) -> None:
+    """A file that the receiver cannot read any more would keep a revoked token alive."""
+    file.path.parent.mkdir()
+    if os.geteuid() == 0:
+        os.chown(file.path.parent, 4321, 4322)
+    owner = file.path.parent.stat()
+    file.create("checkout", frozenset({INGEST}))
+    file.revoke("checkout")
+    made = list(file.path.parent.iterdir())
+    assert len(made) == 2
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in made} == {(owner.st_uid, owner.st_gid)}
 
 
 def test_two_tokens_have_nothing_in_common(file: TokenFile) -> None:
@@ -112,6 +127,23 @@ def test_a_changed_file_counts_and_a_broken_one_does_not(file: TokenFile) -> Non
     known.refresh()
     known.verify([f"Bearer {text}"], INGEST)
     file.path.unlink()
+    known.refresh()
+    with pytest.raises(UnauthenticatedError):
+        known.verify([f"Bearer {text}"], INGEST)
+
+
+def test_a_file_that_could_not_be_read_once_is_read_again(
+    file: TokenFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who was revoked while the process had no file handle left is out as soon as it has one."""
+    text = file.create("agent", frozenset({INGEST}))
+    known = KnownTokens(file)
+    known.read()
+    file.revoke("agent")
+    with no_open_files():
+        known.refresh()
+        known.refresh()
+    assert len([record for record in caplog.records if "stay in use" in record.message]) == 1
     known.refresh()
     with pytest.raises(UnauthenticatedError):
         known.verify([f"Bearer {text}"], INGEST)
