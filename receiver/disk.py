@@ -31,6 +31,22 @@ def free_bytes(folder: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
+def sync_folder(folder: Path) -> None:
+    """Return once the names of the folder's files outlive a power cut, as far as its file system can tell. Blocks.
+
+    Raises:
+        OSError: The folder cannot be opened, or the disk failed.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems sync no folders
+            raise
+    finally:
+        os.close(handle)
+
+
 def why_not_writable(folder: Path) -> str | None:
     """Return why no file can be written in the folder, in words for an operator; None if one can. Blocks."""
     probe = folder / f".disk-probe-{os.getpid()}"

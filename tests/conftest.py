@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import duckdb
+import grpc.aio
 import pytest
 from blockbuster import blockbuster_ctx
 from blockbuster.blockbuster import BlockBusterFunction
@@ -26,6 +27,14 @@ _ENDING_S = 20.0
 
 # `pytest --hypothesis-profile=first-finding` stops at the first failing example instead of shrinking it.
 settings.register_profile("first-finding", phases=[Phase.explicit, Phase.reuse, Phase.generate])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def grpc_aio_stays_up() -> Iterator[None]:
+    """Keep gRPC's poller: with its last channel it would end in whatever test the garbage collector runs, and block."""
+    grpc.aio.init_grpc_aio()
+    yield
+    grpc.aio.shutdown_grpc_aio()
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from receiver.disk import sync_folder
 from receiver.errors import StartError
 
 RESTORE_PLAN = "restore.plan"
@@ -38,8 +39,11 @@ def prepare_data_directory(path: Path) -> None:
     Raises:
         StartError: It cannot be made or written, or a restore is not finished; the message says which and what to do.
     """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in made:
+            sync_folder(folder.parent)  # what is acknowledged in it is not lost with its name
     except OSError as error:
         raise StartError(
             f"the data directory {path} cannot be made: {error.strerror}",

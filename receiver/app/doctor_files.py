@@ -103,7 +103,9 @@ def store(settings: Settings, *, deep: bool) -> Iterator[Finding]:
         yield problem(
             "store",
             f"it is at position {position} of a spool that has only {highest}",
-            "this is an older spool.db: put the right one back, or restore a backup",
+            "this is an older spool.db, or the end of its log was lost (spool.db-wal.damaged-* is a copy): put the"
+            " right one back; if there is none, move all files spool.db* away, and the next start begins a new one."
+            " What this one numbers was stored before, unless it was used with another store",
         )
         return
     yield ok("store", f"{spooled.waiting_requests:,} requests of the spool are not in it yet")

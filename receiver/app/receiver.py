@@ -216,8 +216,10 @@ class Receiver:
         left = self._spool.statistics().highest_sequence - self.loader.position
         if left > 0:
             _LOG.warning("not everything was loaded within %.0f s; it stays in the spool", deadline + rest_s)
-        await self._close_store()
-        self._spool.close()
+        try:
+            await self._close_store()
+        finally:
+            await asyncio.to_thread(self._spool.close)
         return StopReport(drained=left <= 0, not_loaded_requests=max(left, 0))
 
     async def hand_over(self) -> StopReport:
@@ -247,9 +249,13 @@ class Receiver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _close_store(self) -> None:
+        await self.running.close()
         self.reader.close()
-        if self._store is not None:
-            await asyncio.to_thread(self._store.close)
+        try:
+            if self._store is not None:
+                await asyncio.to_thread(self._store.close)
+        except StoreUnavailableError as error:  # all is stored; DuckDB lets go of the file with the process
+            _LOG.warning("%s", error)
         self._flattener.close()
 
     async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -268,14 +274,15 @@ class Receiver:
                 self._store = await asyncio.to_thread(self._opened_store)
                 await self.loader.start(DuckDbWriter(self._store))
                 break
-            except StoreUnavailableError as error:
+            except RetryableError as error:  # the spool's, too
                 self.loader.problem = str(error)
                 if time.monotonic() > deadline:
                     _LOG.error("%s; requests are accepted and wait in the spool", error)
                     deadline = float("inf")
-                if self._store is not None:
-                    await asyncio.to_thread(self._store.close)
-                    self._store = None
+                store, self._store = self._store, None
+                if store is not None:
+                    with contextlib.suppress(StoreUnavailableError):  # a question holds it, not for ever
+                        await asyncio.to_thread(store.close)
                 await asyncio.sleep(_OPEN_AGAIN_S)
         self.store_opened.set()
         await self.vectors.start(self.reader, self.loader)

@@ -38,6 +38,7 @@ class Vectors:
         self._backlog: EmbeddingBacklog | None = None
         self._write: Callable[[Sequence[TextVectors], bool], Awaitable[None]] | None = None
         self._changed = False
+        self._closed = False
         self._ready = asyncio.Event()
 
     def __len__(self) -> int:
@@ -73,6 +74,8 @@ class Vectors:
             self._changed = True
             await loader.write_embeddings(list(rows), model=model, replace=replace)
 
+        if self._closed:
+            return
         self._index, self._write = index, write
 
         async def count() -> int:
@@ -141,7 +144,8 @@ class Vectors:
             self._changed = True
 
     async def close(self) -> None:
-        """Stop the backlog and the worker processes; keep the index on disk."""
+        """Stop the backlog and the worker processes, and begin with neither; keep the index on disk."""
+        self._closed = True
         if self._backlog:
             await self._backlog.close()
         await self.embedder.close()

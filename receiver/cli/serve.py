@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ _SHOWN_AS_URL = {"OTLP/HTTP", "query"}
 _LISTENERS: Mapping[str, ListenerName] = {"OTLP/gRPC": "grpc", "OTLP/HTTP": "http", "query": "query"}
 _ANY_ADDRESS = ("0.0.0.0:", "[::]:")
 
+_GRACES, _LEAST_S = 3, 20.0
+"""A stop that takes longer than so many times ``stop_timeout_s``, and so many seconds, waits for a disk in vain."""
 _SWITCH_INTERVAL_S = 0.002  # Python's own is 0.005
 
 
@@ -115,6 +118,11 @@ async def _run(settings: Settings, *, take_over: bool) -> StopReport:
             os._exit(128 + number)
         asked.set()
 
+    for number in (
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    ):  # they would end it; HandOver handles them when there are ports
+        signal.signal(number, signal.SIG_IGN)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
@@ -122,7 +130,7 @@ async def _run(settings: Settings, *, take_over: bool) -> StopReport:
 
     def let_go() -> None:
         nonlocal letting_go
-        letting_go = not asked.is_set()
+        letting_go = letting_go or not asked.is_set()
         asked.set()
 
     if take_over:
@@ -136,12 +144,25 @@ async def _run(settings: Settings, *, take_over: bool) -> StopReport:
     for line in _welcome(settings, addresses):
         _say(line)
     await asked.wait()
+    _end_at_the_latest(max(_GRACES * settings.stop_timeout_s, _LEAST_S))
     hand_over.close()
     if letting_go:
         _say("handing over to another receiver")
         return await receiver.hand_over()
     _say("stopping; a second signal exits at once")
     return await receiver.stop()
+
+
+def _end_at_the_latest(seconds: float) -> None:
+    """Exit then: threads that wait for a disk that does not answer cannot be ended in another way."""
+
+    def end() -> None:
+        _say("stopped at once, because the disk does not answer; what was acknowledged is on disk")
+        os._exit(1)
+
+    watch = threading.Timer(seconds, end)
+    watch.daemon = True
+    watch.start()
 
 
 def _welcome(settings: Settings, addresses: Mapping[str, str]) -> list[str]:

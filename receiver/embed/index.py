@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from receiver.disk import sync_folder
 from receiver.embed.vector_sets import GRAPH_INSTALLED, ExactSet, GraphSet, Keys, Vectors, VectorSet
 
 _LOGGER = logging.getLogger(__name__)
@@ -163,11 +163,7 @@ class VectorIndex:
         if self._path is None or not self._path.exists():
             return
         self._path.unlink()
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._path.parent)
 
     def load(self) -> bool:
         """Hold what the file has, in the place of what was held; False where it cannot be used.

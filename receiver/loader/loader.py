@@ -99,6 +99,7 @@ class Loader:
         statistics = spool.statistics()
         self._spool_bytes = statistics.payload_bytes
         self._handover.highest_sequence = statistics.highest_sequence
+        self._went_back = self._note.read(spool.uuid) > statistics.highest_sequence
         self._judge_room()
         self.problem: str | None = "the store is not open yet"
         """Why nothing is loaded at all; see :attr:`problems` for what fails now."""
@@ -164,11 +165,16 @@ class Loader:
         """Return as soon as the spool holds less than it may.
 
         Raises:
-            SpoolUnavailableError: This is not the spool that the store was loaded from; what came in now would
-                be taken for loaded once its sequences pass the store's position.
+            SpoolUnavailableError: This is not the spool that the store was loaded from, or may not be and the store
+                is not open yet; what came in now would be taken for loaded, up to the store's position.
         """
         if self._wrong_spool:
             raise SpoolUnavailableError(self._wrong_spool)
+        if self._went_back:
+            raise SpoolUnavailableError(
+                "the spool ends before what was loaded from it; the store is asked as soon as it is open",
+                hint="see /readyz",
+            )
         if not self._has_room.is_set():
             await self._has_room.wait()
 
@@ -189,12 +195,14 @@ class Loader:
         if self._position > self._handover.highest_sequence:
             self.problem = self._wrong_spool = (
                 f"the store is at position {self._position} of spool {self._spool.uuid}, which has only"
-                f" {self._handover.highest_sequence}: this is not the spool that the store was loaded from;"
-                " put the right spool.db back, or move this one away to begin a new one"
+                f" {self._handover.highest_sequence}: this is not the spool that the store was loaded from, or the"
+                " end of its log was lost; stop and put the right spool.db back, or, if there is none, move all files"
+                " spool.db* away to begin a new one"
             )
             _LOG.error("loading has stopped: %s", self.problem)
             return
         self.problem = None
+        self._went_back = False
         self._waiting_since = None
         self._note_waiting()
         backlog = self._handover.highest_sequence - self._position
@@ -280,7 +288,9 @@ class Loader:
     async def forgotten(self) -> None:
         """Return when the spool has forgotten what the checkpoint before covers."""
         if self._forgetting is not None:
-            await self._forgetting
+            await asyncio.shield(
+                self._forgetting
+            )  # who waits for it may be cancelled, and others wait for it too
 
     async def _forget(self, position: int) -> None:
         """Remove what is stored from the spool: hundreds of MB take a second, and loading goes on meanwhile."""

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from receiver.disk import sync_folder
 from receiver.errors import StartError
 from receiver.signals import Signal
 
@@ -78,11 +79,7 @@ def make_file(path: Path) -> None:
         return
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     for folder in (path.parent, *(folder.parent for folder in made)):
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_folder(folder)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -21,10 +21,11 @@ from pathlib import Path
 import duckdb
 
 from receiver.config import StoreConfig
-from receiver.disk import cause_in
+from receiver.disk import cause_in, sync_folder
 from receiver.errors import StartError, StoreUnavailableError
 from receiver.store.damaged_log import set_aside_damaged_log
 from receiver.store.migrate import migrate
+from receiver.store.unfinished_file import remove_unfinished_file
 
 _LET_GO_S = 5.0
 """How long :meth:`DuckDbStore.reopen` waits for questions, which it interrupts, to let go of the old instance."""
@@ -73,6 +74,9 @@ class DuckDbStore:
                     os.chmod(path, 0o600)  # noqa: PTH101 - Path.chmod follows the same call
                 migrate(connection)
                 prepare(connection)
+                # A new file's name, and the one that a damaged log has got: DuckDB syncs files only, and the spool
+                # forgets what a checkpoint has put into them.
+                sync_folder(path.parent)
             except (duckdb.Error, OSError) as error:
                 connection.close()
                 raise _not_opened(path, error) from error
@@ -145,7 +149,13 @@ class DuckDbStore:
             return 0
 
     def close(self) -> None:
-        """Close the database; DuckDB checkpoints what is in its log. Questions that still run are interrupted."""
+        """Close the database; questions that still run are interrupted.
+
+        What is in its log is checkpointed, or stays there where ``prepare`` has set so.
+
+        Raises:
+            StoreUnavailableError: A question has not let go of it in time.
+        """
         with self._lock:
             self._closed = True
             self._close_connections(time.monotonic() + _LET_GO_S)
@@ -174,6 +184,7 @@ class _OldInstanceError(StoreUnavailableError):
 
 
 def _connect(path: Path, config: StoreConfig, temp_directory: Path) -> duckdb.DuckDBPyConnection:
+    was_there = path.exists()
     try:
         temp_directory.mkdir(parents=True, exist_ok=True)
         return duckdb.connect(
@@ -191,9 +202,27 @@ def _connect(path: Path, config: StoreConfig, temp_directory: Path) -> duckdb.Du
         )
     except (duckdb.Error, OSError) as error:
         broken_disk = cause_in(str(error)) is not None
-        if isinstance(error, duckdb.Error) and not broken_disk and set_aside_damaged_log(path, error):
+        try:
+            if broken_disk and not was_there:
+                path.unlink(missing_ok=True)  # what DuckDB leaves of it could never be opened
+            again = (
+                isinstance(error, duckdb.Error)
+                and not broken_disk
+                and (
+                    set_aside_damaged_log(path, error)
+                    or (_is_unreadable(error) and remove_unfinished_file(path))
+                )
+            )
+        except OSError as not_moved:
+            raise _not_opened(path, not_moved) from error
+        if again:
             return _connect(path, config, temp_directory)
         raise _not_opened(path, error) from error
+
+
+def _is_unreadable(error: duckdb.Error) -> bool:
+    text = str(error).lower()
+    return "not a valid duckdb database file" in text or "could not read enough bytes" in text
 
 
 def _not_opened(path: Path, error: duckdb.Error | OSError) -> StartError | StoreUnavailableError:

@@ -131,6 +131,10 @@ class ReadPool:
                 "the question needs more memory than the store may use",
                 hint="ask for a shorter time range or fewer rows, or raise store.memory_limit_bytes",
             ) from error
+        except duckdb.InterruptException as error:  # not by its asker, nor at its limit: see above
+            raise StoreUnavailableError(
+                "the question was stopped because the store is closed or opened again", hint="ask again"
+            ) from error
         except (duckdb.IOException, duckdb.ConnectionException, duckdb.FatalException) as error:
             self._on_failure()
             raise StoreUnavailableError(f"the store cannot be read now: {error}") from error

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import resource
+import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,12 @@ from tests.support.otlp_messages import one_record, written
 from tests.support.receiver_process import ReceiverProcess
 
 LIMIT = 100_000
-"""Most bytes of one request, and of all that wait, at the receiver ``limited``."""
+"""Most bytes of one request at ``limited`` and ``crowded``, and there of all that wait."""
 _QUICK = {"OTLP_RECEIVER_LOADER__BATCH_WAIT_S": "0.01"}
 _REFUSES_SOON = _QUICK | {"OTLP_RECEIVER_LIMITS__WAIT_S": "0.05"}
 _numbers = itertools.count()
 
-Start = Callable[..., ReceiverProcess]
-Trouble = Callable[[], AbstractAsyncContextManager[ReceiverProcess]]
+Trouble = Callable[[], AbstractContextManager[ReceiverProcess]]
 
 
 @pytest.fixture(scope="session")
@@ -57,13 +56,19 @@ def limited(folder: Path) -> Iterator[ReceiverProcess]:
 
 @pytest.fixture(scope="session")
 def crowded(folder: Path) -> Iterator[ReceiverProcess]:
-    """Yield a receiver that has room for ``LIMIT`` bytes of requests and keeps nobody waiting."""
+    """Yield a receiver whose room for requests is taken up, but for 10 bytes, by one whose last bytes do not come."""
     limits = {
         "OTLP_RECEIVER_LIMITS__REQUEST_BYTES": str(LIMIT),
         "OTLP_RECEIVER_LIMITS__WAITING_BYTES": str(LIMIT),
+        "OTLP_RECEIVER_LIMITS__BODY_TIMEOUT_S": "3600",
     }
     with ReceiverProcess(folder / "crowded", environment=_REFUSES_SOON | limits) as process:
-        yield _ready(process)
+        headers = {"Content-Type": "application/x-protobuf", "Content-Length": str(LIMIT)}
+        with socket.create_connection(("127.0.0.1", http_port(process))) as slow:
+            slow.sendall(raw_http.request_bytes("/v1/logs", bytes(LIMIT - 10), headers=headers))
+            while _waiting_bytes(process) < LIMIT - 10:
+                pass  # it has not read all of it yet
+            yield process
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +104,7 @@ def trouble(request: pytest.FixtureRequest) -> Trouble:
     """Return what puts a receiver in the trouble that ``temporary`` names, for the length of a block."""
     kind: str = request.getfixturevalue("temporary")
     return {
-        "busy": lambda: _without_room(request.getfixturevalue("crowded")),
+        "busy": lambda: _as_it_is(request.getfixturevalue("crowded")),
         "disk": lambda: _without_disk(request.getfixturevalue("failing")),
         "full": lambda: _as_it_is(request.getfixturevalue("filled")),
     }[kind]
@@ -109,26 +114,15 @@ every_temporary_failure = pytest.mark.parametrize("temporary", ["busy", "disk", 
 """For tests with the fixture ``trouble``."""
 
 
-@asynccontextmanager
-async def _without_room(crowded: ReceiverProcess) -> AsyncIterator[ReceiverProcess]:
-    """Take up all but 10 bytes of the budget with a request whose last byte does not come."""
-    headers = {"Content-Type": "application/x-protobuf", "Content-Length": str(LIMIT)}
-    async with raw_http.connection(http_port(crowded)) as http:
-        await http.write(raw_http.request_bytes("/v1/logs", bytes(LIMIT - 10), headers=headers))
-        while await asyncio.to_thread(_waiting_bytes, crowded) < LIMIT - 10:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0)
-        yield crowded
-
-
-@asynccontextmanager
-async def _without_disk(failing: ReceiverProcess) -> AsyncIterator[ReceiverProcess]:
+@contextmanager
+def _without_disk(failing: ReceiverProcess) -> Iterator[ReceiverProcess]:
     """Let every write to a file fail: EFBIG, as from a file system that has no room for more."""
     with _file_size_limit(failing.pid, 0):
         yield failing
 
 
-@asynccontextmanager
-async def _as_it_is(receiver: ReceiverProcess) -> AsyncIterator[ReceiverProcess]:
+@contextmanager
+def _as_it_is(receiver: ReceiverProcess) -> Iterator[ReceiverProcess]:
     yield receiver
 
 

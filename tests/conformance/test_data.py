@@ -248,6 +248,7 @@ async def test_d10_histograms_keep_their_buckets_and_what_is_optional(
         HistogramDataPoint(**times, count=3, bucket_counts=[1, 0, 2], explicit_bounds=[-1.5, 2.5]),
         HistogramDataPoint(**times, count=2, sum=0.0, min=0.0, max=0.0),
         HistogramDataPoint(**times, count=2**64 - 1, bucket_counts=[2**64 - 1]),
+        HistogramDataPoint(**times, count=6, bucket_counts=[1, 2, 3]),  # bounds are missing: kept as it is
     ]
     least, most = -(2**31), 2**31 - 1
     exponential = [
@@ -281,6 +282,7 @@ async def test_d10_histograms_keep_their_buckets_and_what_is_optional(
     assert sorted(buckets, key=lambda each: each[0]) == [
         (2, [], [], 0.0, 0.0),
         (3, [1, 0, 2], [-1.5, 2.5], None, None),
+        (6, [1, 2, 3], [], None, None),
         (2**64 - 1, [2**64 - 1], [], None, None),
     ]
     spread = [

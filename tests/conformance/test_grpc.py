@@ -71,7 +71,7 @@ async def test_g4_a_temporary_failure_is_unavailable_in_one_frame_of_trailers(
     trouble: Trouble, temporary: str, signal: Signal, service: str
 ) -> None:
     """Nothing is sent before them: some clients see a status that may be retried only so."""
-    async with trouble() as receiver:
+    with trouble() as receiver:
         answer = await send(receiver, GRPC, signal, one_record(signal, service))
     assert answer.grpc is not None
     assert (answer.grpc.code, answer.grpc.is_trailers_only) == (UNAVAILABLE, True)
@@ -99,7 +99,7 @@ async def test_g6_backpressure_asks_for_1_9_seconds_in_both_places(
     trouble: Trouble, temporary: str, signal: Signal, service: str
 ) -> None:
     """As long as exporters can wait without giving up: in the status's details and as a trailer of its own."""
-    async with trouble() as receiver:
+    with trouble() as receiver:
         answer = await send(receiver, GRPC, signal, one_record(signal, service))
     assert answer.grpc is not None
     assert answer.retry_info is not None

@@ -242,12 +242,12 @@ async def test_j6_doubles_are_numbers_or_strings(
 
 
 @every_signal
-@pytest.mark.parametrize("literal", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b'"many"'])
-async def test_j6_what_is_no_double_is_400(receiver: ReceiverProcess, signal: Signal, literal: bytes) -> None:
+async def test_j6_what_is_no_double_is_400(receiver: ReceiverProcess, signal: Signal) -> None:
     """A bare NaN is no JSON."""
     body = json.dumps(document(signal, "no-double", {"attributes": attribute({"doubleValue": "@"})}))
-    answer = await post(receiver, signal, body.encode().replace(b'"@"', literal))
-    answer.assert_permanent(code=3, http_status=400)
+    for literal in [b"NaN", b"Infinity", b"-Infinity", b"1e999", b'"many"']:
+        answer = await post(receiver, signal, body.encode().replace(b'"@"', literal))
+        answer.assert_permanent(code=3, http_status=400)
 
 
 @every_signal
@@ -296,25 +296,19 @@ async def test_j8_integers_may_be_written_like_doubles(
 
 
 @every_signal
-@pytest.mark.parametrize("literal", [b"1.5", b"9223372036854775808", b'"-9223372036854775809"', b"1e30"])
-async def test_j8_an_integer_out_of_range_is_400(
-    receiver: ReceiverProcess, signal: Signal, literal: bytes
-) -> None:
+async def test_j8_an_integer_out_of_range_is_400(receiver: ReceiverProcess, signal: Signal) -> None:
     """It is neither cut nor rounded."""
-    body = json.dumps(document(signal, "no-integer", {"attributes": attribute({"intValue": "@"})})).encode()
-    answer = await post(receiver, signal, body.replace(b'"@"', literal))
-    answer.assert_permanent(code=3, http_status=400)
+    body = json.dumps(document(signal, "no-integer", {"attributes": attribute({"intValue": "@"})}))
+    for literal in [b"1.5", b"9223372036854775808", b'"-9223372036854775809"', b"1e30"]:
+        answer = await post(receiver, signal, body.encode().replace(b'"@"', literal))
+        answer.assert_permanent(code=3, http_status=400)
 
 
 @every_signal
-@pytest.mark.parametrize(
-    "body", [b"[]", b"[{}]", b"null", b"1234", b'"x"', b"", b" ", b"{}\n{}", b"{} x", b"{"]
-)
-async def test_j9_a_body_that_is_not_one_object_is_400(
-    receiver: ReceiverProcess, signal: Signal, body: bytes
-) -> None:
+async def test_j9_a_body_that_is_not_one_object_is_400(receiver: ReceiverProcess, signal: Signal) -> None:
     """Lists, scalars, lines of objects, nothing, and what is cut."""
-    (await post(receiver, signal, body)).assert_permanent(code=3, http_status=400)
+    for body in [b"[]", b"[{}]", b"null", b"1234", b'"x"', b"", b" ", b"{}\n{}", b"{} x", b"{"]:
+        (await post(receiver, signal, body)).assert_permanent(code=3, http_status=400)
 
 
 async def test_j1_an_id_in_base64_is_rejected_and_its_neighbour_stored(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,53 @@ def test_a_checkpoint_returns_the_positions_that_it_covers(store: Store) -> None
     assert store.writer.checkpoint() == {SPOOL: 3, OTHER: 7}
     log = store.folder / "t.duckdb.wal"
     assert not log.exists() or log.stat().st_size == 0
+
+
+def test_a_question_that_is_older_than_the_last_load_does_not_hold_a_checkpoint_up(store: Store) -> None:
+    """Else one question after the other would put every checkpoint off, and the spool would only grow."""
+    store.writer.load(store.batch(5, span_request(0, 1), log_request(0, 1)))
+    with store.store.cursor() as question:
+        question.execute("BEGIN TRANSACTION READ ONLY")
+        assert question.execute("SELECT count(*) FROM spans").fetchall() == [(1,)]
+        store.writer.load(store.batch(9, span_request(1, 1), log_request(1, 1)))
+        store.writer.retire(before_ns=T0 * 2)
+        assert store.writer.checkpoint() == {SPOOL: 9}
+        assert question.execute("SELECT count(*) FROM spans").fetchall() == [(1,)]
+        question.rollback()
+    assert store.stored() == {"traces": 2, "logs": 2, "metrics": 0}
+
+
+def test_a_store_that_was_opened_again_completes_its_checkpoint_beside_a_question(tmp_path: Path) -> None:
+    """The first checkpoint after a failure always has something to write, and keeps all positions."""
+    store = Store(tmp_path)
+    store.writer.load(store.batch(5, span_request(0, 1)))
+    store.writer.load(store.batch(7, span_request(1, 1), spool=OTHER))
+    store.store.connection.close()  # as after a failure: nobody gets a cursor any more
+    assert store.writer.revive()
+    with store.store.cursor() as question:
+        question.execute("BEGIN TRANSACTION READ ONLY")
+        question.execute("SELECT count(*) FROM spans").fetchall()
+        store.writer.load(store.batch(8, span_request(2, 1), spool=OTHER))
+        assert store.writer.checkpoint() == {SPOOL: 5, OTHER: 8}
+        question.rollback()
+    assert [store.writer.position(spool) for spool in (SPOOL, OTHER)] == [5, 8]
+    store.close()
+
+
+def test_the_name_of_a_store_is_on_disk_when_it_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut must not take a new file away whose checkpoint the spool has relied upon."""
+    synced: list[tuple[int, bool]] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        fsync(handle)
+        synced.append((os.fstat(handle).st_ino, (tmp_path / "t.duckdb").exists()))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    Store(tmp_path).close()
+    assert (tmp_path.stat().st_ino, True) in synced
 
 
 def test_texts_that_have_vectors_keep_them_and_unknown_texts_get_none(store: Store) -> None:

@@ -137,6 +137,29 @@ async def test_a_position_above_the_spools_highest_number_stops_loading_and_says
         assert await pipeline.span_names() == numbered(0, 3)
 
 
+async def test_nothing_is_accepted_before_the_store_opens_into_a_spool_that_ends_too_early(
+    tmp_path: Path,
+) -> None:
+    """What came in then would have numbers that the store has passed, and never be loaded."""
+    async with Pipeline(tmp_path) as pipeline:
+        await pipeline.accept(span_request(0))
+        await pipeline.loader.flush()
+    await asyncio.to_thread(shutil.copy, tmp_path / "spool.db", tmp_path / "older.db")
+    async with Pipeline(tmp_path) as pipeline:
+        await pipeline.accept(span_request(1), span_request(2))
+        await pipeline.loader.flush()
+    (tmp_path / "older.db").replace(tmp_path / "spool.db")
+    async with Pipeline(tmp_path, load=False) as pipeline:
+        with pytest.raises(RetryableError, match="as soon as it is open"):
+            await pipeline.accept(span_request(3))
+    (tmp_path / "telemetry.duckdb").unlink()  # now the store has passed nothing
+    (tmp_path / "telemetry.duckdb.wal").unlink(missing_ok=True)
+    async with Pipeline(tmp_path) as pipeline:
+        await pipeline.accept(span_request(3))
+        await pipeline.loader.flush()
+        assert await pipeline.span_names() == ["span 3"]
+
+
 async def test_a_spool_taken_in_before_the_store_opens_is_loaded_when_it_does(tmp_path: Path) -> None:
     """Requests are acknowledged while the database is still recovering."""
     async with Pipeline(tmp_path, load=False) as pipeline:

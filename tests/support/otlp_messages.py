@@ -70,15 +70,17 @@ def request_of(signal: Signal, *records: Message, service: str) -> Request:
 
 def record(signal: Signal, number: int = 0, **fields: Any) -> Message:
     """Return a span, a gauge with one point, or a log record; fields given here count instead."""
+    usual: dict[str, Any] = {}
     match signal:
         case Signal.TRACES:
             return make_span(number, **fields)
         case Signal.METRICS:
             point = NumberDataPoint(time_unix_nano=T0 + number, as_int=number)
-            return Metric(**({"name": f"gauge {number}", "gauge": Gauge(data_points=[point])} | fields))
+            usual = {"name": f"gauge {number}", "gauge": Gauge(data_points=[point])}
+            return Metric(**(usual | fields))
         case Signal.LOGS:
-            body = AnyValue(string_value=f"log {number}")
-            return LogRecord(**({"time_unix_nano": T0 + number, "body": body} | fields))
+            usual = {"time_unix_nano": T0 + number, "body": AnyValue(string_value=f"log {number}")}
+            return LogRecord(**(usual | fields))
 
 
 def one_record(signal: Signal, service: str, number: int = 0, **fields: Any) -> Request:
@@ -88,10 +90,15 @@ def one_record(signal: Signal, service: str, number: int = 0, **fields: Any) -> 
 
 def full_request(signal: Signal, service: str) -> Request:
     """Return a request that sets every field of every message of its signal, no two values alike."""
-    records = {Signal.TRACES: [_full_span()], Signal.METRICS: _full_metrics(), Signal.LOGS: [_full_log()]}
-    request: Any = request_of(signal, *records[signal], service=service)
-    envelope = getattr(request, f"resource_{signal.records if signal is Signal.TRACES else signal.value}")[0]
-    inner = getattr(envelope, f"scope_{signal.records if signal is Signal.TRACES else signal.value}")[0]
+    records: dict[Signal, list[Any]] = {
+        Signal.TRACES: [_full_span()],
+        Signal.METRICS: _full_metrics(),
+        Signal.LOGS: [_full_log()],
+    }
+    what = "spans" if signal is Signal.TRACES else signal.value
+    request = request_of(signal, *records[signal], service=service)
+    envelope = getattr(request, f"resource_{what}")[0]
+    inner = getattr(envelope, f"scope_{what}")[0]
     envelope.schema_url = "https://example.org/resource"
     envelope.resource.dropped_attributes_count = 1
     envelope.resource.attributes.extend(every_kind_of_attribute())
@@ -102,7 +109,7 @@ def full_request(signal: Signal, service: str) -> Request:
     scope = InstrumentationScope(name="scope", version="2.1", dropped_attributes_count=2)
     scope.attributes.extend(every_kind_of_attribute())
     inner.scope.CopyFrom(scope)
-    return request  # type: ignore[no-any-return]
+    return request
 
 
 def every_kind_of_attribute() -> list[KeyValue]:

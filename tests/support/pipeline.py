@@ -64,7 +64,8 @@ class Pipeline:
         nested = NestedValues()
         self._flattener = await asyncio.to_thread(ColumnFlattener, nested)
         self.metrics = Metrics()
-        self.loader = Loader(
+        self.loader = await asyncio.to_thread(
+            Loader,
             spool=self.spool,
             decoder=ColumnDecoder(settings.limits, nested),
             flattener=self._flattener,

@@ -9,7 +9,7 @@ import anyio
 import duckdb
 import pytest
 
-from receiver.errors import BusyError, QueryLimitError, ShuttingDownError
+from receiver.errors import BusyError, QueryLimitError, ShuttingDownError, StoreUnavailableError
 from receiver.store.read_pool import ReadPool
 from tests.support.store_rows import StoreRows
 
@@ -36,6 +36,27 @@ async def test_a_cancelled_question_is_stopped_in_the_database(rows: StoreRows) 
     with pytest.raises(asyncio.CancelledError):
         await question
     assert await pool.run(lambda cursor: cursor.execute("SELECT 7").fetchall()) == [(7,)]
+    pool.close()
+
+
+async def test_a_question_that_the_store_stops_can_be_asked_again(rows: StoreRows) -> None:
+    """A store that is closed or opened again interrupts it; nobody gets DuckDB's own error."""
+    pool = ReadPool(rows.cursor, readers=1, timeout_s=60)
+    began = threading.Event()
+    cursors: list[duckdb.DuckDBPyConnection] = []
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> None:
+        cursors.append(cursor)
+        began.set()
+        endless(cursor)
+
+    question = asyncio.ensure_future(pool.run(work))
+    await asyncio.to_thread(began.wait)
+    while not question.done():  # one that comes before the statement begins is lost
+        cursors[0].interrupt()
+        await asyncio.wait({question}, timeout=0.02)
+    with pytest.raises(StoreUnavailableError, match="closed or opened again"):
+        await question
     pool.close()
 
 

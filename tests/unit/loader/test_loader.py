@@ -226,3 +226,33 @@ async def test_an_unexpected_failure_stops_loading_and_is_seen(
         await stage.loader.flush()
     assert stage.loader.problem == "loading has stopped: a bug"
     assert stage.spool.statistics().requests == 1
+
+
+async def test_who_waits_for_the_spool_to_forget_may_be_cancelled(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The removal goes on, the others get their answer, and loading and stopping do not end with the one."""
+    await stage.start()
+    await stage.offer(b"a")
+    go_on, began = threading.Event(), threading.Event()
+    remove = stage.spool.remove_through
+
+    def remove_slowly(position: int) -> int:
+        began.set()
+        assert go_on.wait(30)
+        return remove(position)
+
+    monkeypatch.setattr(stage.spool, "remove_through", remove_slowly)
+    await stage.loader.flush()
+    await stage.loader.checkpoint()
+    await asyncio.to_thread(began.wait, 30)
+    impatient = asyncio.create_task(stage.loader.forgotten())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    go_on.set()
+    await stage.loader.forgotten()
+    await stage.offer(b"b")
+    await stage.loader.flush()
+    assert stage.writer.loaded == [b"a", b"b"]
