@@ -174,7 +174,10 @@ def test_an_unknown_key_is_exit_code_2_and_named_with_the_nearest(tmp_path: Path
 @pytest.mark.parametrize(
     ("endpoint", "part"),
     [
-        ("0.0.0.0:0", "other machines can reach it and it asks for neither a token nor a client's certificate"),
+        (
+            "0.0.0.0:0",
+            "other machines can reach it and it asks for neither a token nor a client's certificate",
+        ),
         ("nonsense", "is not an endpoint; write host:port"),
     ],
 )
