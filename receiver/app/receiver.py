@@ -45,6 +45,7 @@ from receiver.spool.sqlite_spool import SqliteSpool
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.duckdb_store import DuckDbStore
 from receiver.store.duckdb_writer import DuckDbWriter
+from receiver.store.row_moves import RowMoves
 from receiver.store.sql_sandbox import SqlLimits, lock_down
 from receiver.telemetry.metrics import Metrics
 from receiver.telemetry.trouble import Trouble
@@ -124,12 +125,14 @@ class Receiver:
             metrics=self.metrics,
             clock=clock,
         )
+        self._moves = RowMoves()
         self.reader = DuckDbReader(
             self._cursor,
             readers=settings.query.readers,
             timeout_s=settings.query.timeout_s,
             sql_limits=SqlLimits.from_config(settings.query),
             on_failure=self.loader.doubt,
+            moves=self._moves,
         )
         self.running = RunningReceiver(
             settings=settings,
@@ -272,7 +275,7 @@ class Receiver:
         while True:
             try:
                 self._store = await asyncio.to_thread(self._opened_store)
-                await self.loader.start(DuckDbWriter(self._store))
+                await self.loader.start(DuckDbWriter(self._store, self._moves))
                 break
             except RetryableError as error:  # the spool's, too
                 self.loader.problem = str(error)

@@ -41,6 +41,7 @@ from receiver.store import (
 )
 from receiver.store.read_pool import ReadPool
 from receiver.store.record_stream import record_stream
+from receiver.store.row_moves import RowMoves
 
 
 class DuckDbReader:
@@ -57,6 +58,7 @@ class DuckDbReader:
         timeout_s: float,
         sql_limits: sql_sandbox.SqlLimits | None = None,
         on_failure: Callable[[], None] = lambda: None,
+        moves: RowMoves | None = None,
     ) -> None:
         """Start without threads.
 
@@ -66,9 +68,12 @@ class DuckDbReader:
             timeout_s: Longest run of a question.
             sql_limits: What user SQL may cost; the defaults of :class:`QueryConfig` if None.
             on_failure: Called on the loop when the database failed under a question: it may have given up.
+            moves: Tells when the writer moves rows; None: nobody writes.
         """
         self._connect = connect
-        self._pool = ReadPool(connect, readers=readers, timeout_s=timeout_s, on_failure=on_failure)
+        self._pool = ReadPool(
+            connect, readers=readers, timeout_s=timeout_s, on_failure=on_failure, moves=moves
+        )
         self._sql_limits = sql_limits or sql_sandbox.SqlLimits.from_config(QueryConfig())
 
     async def search_records(self, similarities: Mapping[UUID, float], filters: Filters, limit: int) -> Rows:
@@ -137,6 +142,7 @@ class DuckDbReader:
         return await self._pool.run(
             lambda cursor: sql_sandbox.answer(cursor, query, rows=rows, limits=limits),
             timeout_s=limits.timeout_s,
+            once=True,
         )
 
     def record_stream(

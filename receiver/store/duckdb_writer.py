@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from receiver.errors import BusyError, StoreRejectedError, StoreUnavailableError
 from receiver.ports import LoadBatch, Retired, TextVectors
 from receiver.signals import Signal
 from receiver.store.duckdb_store import DuckDbStore
+from receiver.store.row_moves import RowMoves
 
 _KEYED = {"resources": "resource_id", "scopes": "scope_id", "metrics": "metric_id", "texts": "text_id"}
 """Tables that hold each thing once, and the column that says which."""
@@ -65,9 +66,10 @@ _HOPELESS = 8
 class DuckDbWriter:
     """Writes to an open store. Threads: one at a time."""
 
-    def __init__(self, store: DuckDbStore) -> None:
-        """Take a connection of its own."""
+    def __init__(self, store: DuckDbStore, moves: RowMoves | None = None) -> None:
+        """Take a connection of its own; say in ``moves`` when rows may get other places."""
         self._store = store
+        self._moves = moves or RowMoves()
         self._connection = store.cursor()
         self._revived = False
         self._cramped = False
@@ -134,7 +136,10 @@ class DuckDbWriter:
             rows = self._connection.execute(
                 "SELECT spool, max(position) FROM spool_positions GROUP BY spool"
             ).fetchall()
-            self._connection.execute("CHECKPOINT")
+            # Retention is what leaves gaps in tables whose places anybody looks at.
+            has_gaps = self._value("SELECT sum(retired)::UBIGINT FROM record_totals")
+            with self._moves.moving() if has_gaps else nullcontext():
+                self._connection.execute("CHECKPOINT")
         self._revived = False
         return dict(rows)
 

@@ -1,7 +1,8 @@
 """Runs questions in a bounded pool of threads, each with a cursor of its own, and stops them in time.
 
 A question is a function of a cursor. It runs inside one read-only transaction, so that all of its statements
-see the same rows, and is interrupted at its time limit and when its asker is cancelled. The asker gets the
+see the same rows, and is asked again where places of rows may have changed meanwhile
+(:mod:`receiver.store.row_moves`). It is interrupted at its time limit and when its asker is cancelled. The asker gets the
 answer at the limit even if the database does not react; the thread's place stays taken until it does.
 """
 
@@ -17,27 +18,51 @@ from typing import Generic, TypeVar
 import duckdb
 
 from receiver.errors import BusyError, QueryLimitError, ShuttingDownError, StoreUnavailableError
+from receiver.store.row_moves import RowMoves
 
 T = TypeVar("T")
 
 _INTERRUPT_AGAIN_S = 0.05
 _WAITING_PER_READER = 16
+_ATTEMPTS = 4
+"""Runs of a question during each of which rows have moved, before its asker is told to come again."""
 
 
 class _Question(Generic[T]):
     """One run of ``work``, which can be stopped from another thread at any moment of its life."""
 
     def __init__(
-        self, connect: Callable[[], duckdb.DuckDBPyConnection], work: Callable[[duckdb.DuckDBPyConnection], T]
+        self,
+        connect: Callable[[], duckdb.DuckDBPyConnection],
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+        moves: RowMoves | None,
     ) -> None:
         self._connect = connect
         self._work = work
+        self._moves = moves
         self._lock = threading.Lock()
         self._cursor: duckdb.DuckDBPyConnection | None = None
         self._stopped = False
 
     def run(self) -> T:
         """Return the work's answer; runs in a thread of the pool."""
+        if self._moves is None:
+            return self._once()
+        for _ in range(_ATTEMPTS):
+            mark = self._moves.mark()
+            try:
+                answer = self._once()
+            except duckdb.InterruptException:
+                raise
+            except Exception:
+                if self._moves.none_since(mark):
+                    raise
+            else:
+                if self._moves.none_since(mark):
+                    return answer
+        raise BusyError("the store moved rows during each of several tries", hint="ask again in a moment")
+
+    def _once(self) -> T:
         cursor = self._connect()
         try:
             with self._lock:
@@ -74,6 +99,7 @@ class ReadPool:
         readers: int,
         timeout_s: float,
         on_failure: Callable[[], None] = lambda: None,
+        moves: RowMoves | None = None,
     ) -> None:
         """Start without threads; they come with the first questions.
 
@@ -82,9 +108,11 @@ class ReadPool:
             readers: Questions at a time; 16 times as many may wait.
             timeout_s: The limit of a question that names none, and of the wait for a free place.
             on_failure: Called on the loop when the database failed under a question: it may have given up.
+            moves: Tells when rows of the database move; None: nobody writes to it.
         """
         self._on_failure = on_failure
         self._connect = connect
+        self._moves = moves
         self._timeout_s = timeout_s
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
         self._free = asyncio.Semaphore(readers)
@@ -93,9 +121,18 @@ class ReadPool:
         self._closed = False
 
     async def run(
-        self, work: Callable[[duckdb.DuckDBPyConnection], T], *, timeout_s: float | None = None
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+        *,
+        timeout_s: float | None = None,
+        once: bool = False,
     ) -> T:
         """Return what ``work`` returns.
+
+        Args:
+            work: Asks the cursor that it is given; may be run more than once.
+            timeout_s: The limit of all runs together.
+            once: ``work`` never looks at places of rows (``rowid``), and is run only once.
 
         Raises:
             BusyError: No reader became free in time, or too many wait already.
@@ -105,7 +142,7 @@ class ReadPool:
         Cancellation: the statement is interrupted; nothing waits for it.
         """
         await self._take_place()
-        question = _Question(self._connect, work)
+        question = _Question(self._connect, work, None if once else self._moves)
         loop = asyncio.get_running_loop()
         try:
             future = self._threads.submit(question.run)

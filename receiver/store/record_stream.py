@@ -82,7 +82,7 @@ async def record_stream(
                 stream.write_batch(batch)
         chunks.flush()
 
-    running = asyncio.ensure_future(pool.run(work, timeout_s=_LONGEST_S))
+    running = asyncio.ensure_future(pool.run(work, timeout_s=_LONGEST_S, once=True))
     try:
         while not (running.done() and chunks.ready.empty()):
             taking = asyncio.ensure_future(chunks.ready.get())
