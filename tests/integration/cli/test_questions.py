@@ -172,7 +172,9 @@ def test_tail_shows_what_is_stored_from_now_on_once(tmp_path: Path) -> None:
     with ReceiverProcess(tmp_path / "data") as receiver:
         send_records(receiver)
         command = [sys.executable, "-m", "receiver", "tail", "--json", "--interval", "0.1"]
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background hands down "ignore"
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # a job in the background hands down "ignore"
         with subprocess.Popen(
             [*command, "--endpoint", f"http://{receiver.query}"],
             cwd=tmp_path,
