@@ -42,7 +42,7 @@ fix: $(VENV)/.installed-dev  ## Repair what ruff can repair
 faults: setup  ## Kill, cut and fill up real receivers; print what it cost (ARGS='--only kill --rounds 10')
 	$(BIN)/python -m tests.faults $(ARGS)
 
-soak: setup  ## Churn and load for half an hour: does everything settle? (ARGS='--minutes 2')
+soak: $(VENV)/.installed-dev  ## Churn and load for half an hour: does everything settle? (ARGS='--minutes 2')
 	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 bench: $(VENV)/.installed-dev  ## Measure ingest end to end (ARGS go to the benchmark)

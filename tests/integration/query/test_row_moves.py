@@ -60,7 +60,7 @@ _LAST = "SELECT rowid, body FROM logs ORDER BY time_unix_nano DESC LIMIT 1"
 async def test_a_question_during_which_rows_move_is_asked_again(tmp_path: Path) -> None:
     """Between the statement that finds a place and the one that looks there, the place became another's."""
     moving = await asyncio.to_thread(Moving, tmp_path / "telemetry.duckdb")
-    runs = []
+    runs: list[int] = []
 
     def last(cursor: duckdb.DuckDBPyConnection) -> tuple[object, object]:
         ((place, body),) = cursor.execute(_LAST).fetchall()
