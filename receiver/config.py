@@ -172,6 +172,9 @@ class IntakeConfig(Section):
 
     group_bytes: Bytes = Field(4 * MIB, description="Most bytes of bodies in one commit group.")
     group_requests: PositiveInt = Field(1024, description="Most requests in one commit group.")
+    compiled: bool = Field(
+        True, description="False: requests are decoded in Python even where the compiled decoder was built."
+    )
 
 
 class SpoolConfig(Section):
@@ -197,13 +200,14 @@ class LoaderConfig(Section):
     """How spooled requests become store transactions."""
 
     batch_rows: PositiveInt = Field(
-        61_440, description="Rows of one transaction under load: half a DuckDB row group."
+        215_040,
+        description="Rows of one transaction under load: 1.75 DuckDB row groups, docs/adr/0002 says why.",
     )
     batch_wait_s: PositiveFloat = Field(
         0.25, description="Longest wait for a transaction to fill, in seconds."
     )
     memory_bytes: Bytes = Field(
-        64 * MIB, description="Decoded columns kept for the loader; above it, it reads the spool."
+        96 * MIB, description="Requests kept in memory for the loader; above it, it reads the spool."
     )
 
 
@@ -243,7 +247,7 @@ class RetentionConfig(Section):
 
 
 class EmbedConfig(Section):
-    """The sentence-transformers model and its worker processes (extra ``embed``)."""
+    """The embedding model and its worker processes (extra ``embed``)."""
 
     enabled: bool = Field(True, description="False: no vectors are made; search matches text.")
     on_demand: bool = Field(
@@ -251,9 +255,19 @@ class EmbedConfig(Section):
     )
     model: str = Field("all-MiniLM-L6-v2", description="Name of the sentence-transformers model.")
     model_path: str = Field("", description="A folder with the model; empty: found by its name.")
-    device: str = Field("cpu", description="torch device: cpu, cuda, cuda:1, mps.")
+    runtime: Literal["auto", "onnx", "sentence-transformers"] = Field(
+        "auto",
+        description="What runs the model. auto: onnxruntime on the CPU where it can run the model, else"
+        " sentence-transformers with torch.",
+    )
+    precision: Literal["auto", "full"] = Field(
+        "auto",
+        description="auto: with onnxruntime in 8 bits where the processor has instructions for it; full: 32 bits."
+        " A change means a new vector for every text.",
+    )
+    device: str = Field("cpu", description="torch device: cpu, cuda, cuda:1, mps; another than cpu needs torch.")
     workers: PositiveInt = Field(1, description="Worker processes.")
-    threads: PositiveInt = Field(1, description="torch threads in each worker.")
+    threads: PositiveInt = Field(1, description="Threads of the model in each worker.")
     batch_texts: PositiveInt = Field(32, description="Texts per call of the model.")
     queue_texts: PositiveInt = Field(1024, description="Texts that wait in memory for a worker.")
     chunk_tokens: PositiveInt = Field(200, description="Tokens of one chunk of a long text.")
@@ -359,6 +373,11 @@ class Settings(Section):
     def spool_path(self) -> Path:
         """Return the spool file."""
         return self.data_path / "spool.db"
+
+    @property
+    def models_path(self) -> Path:
+        """Return the folder of what was made from models' weights: a cache."""
+        return self.data_path / "models"
 
     @property
     def index_path(self) -> Path:

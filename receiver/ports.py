@@ -8,7 +8,7 @@ is bad), *rejected* (single records, counted in partial_success), *duplicate*, *
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -116,12 +116,13 @@ class Intake(Protocol):
         """Return once the request's accepted records are on disk and synced.
 
         Args:
-            request: The caller has reserved ``len(request.body)`` from ``budget`` and releases it later.
+            request: The caller has reserved ``len(request.body)`` from ``budget``. From the call on these bytes are
+                the intake's, which gives them back when it is done with the body, however the call ends.
             wait_s: How long the client can still wait, in seconds.
             import_keys: Kept for ever, in the same commit (:class:`ImportUnit`).
 
         Raises:
-            RetryableError: Nothing may be acknowledged; the same bytes may be sent again.
+            RetryableError: Nothing may be acknowledged, or not within ``wait_s``; the same bytes may be sent again.
             PermanentError: The request as a whole is bad; sending it again is useless.
 
         Cancellation: a request that was taken up is committed all the same and a retry of it is a duplicate.
@@ -190,10 +191,11 @@ class Decoder(Protocol):
 class Flattener(Protocol):
     """**Protocol:** turns columns into tables that have exactly the store's columns."""
 
-    def flatten(self, columns: list[Columns]) -> dict[str, pa.Table]:
-        """Return the rows by table name (see docs/schema.md); no empty tables.
+    def parts(self, columns: list[Columns]) -> Iterator[Mapping[str, pa.Table]]:
+        """Yield the rows by table name (see docs/schema.md), part by part; no empty tables.
 
-        The list is emptied meanwhile, so that columns and rows do not both take up memory.
+        What is in the store once (resources, scopes, metrics, texts) may be in several parts. The list is emptied
+        meanwhile, so that columns and rows do not both take up memory.
 
         Raises:
             UnloadableRequestError: The columns cannot be turned into rows.
@@ -286,6 +288,11 @@ class Loading(Protocol):
 
     async def pace(self) -> None:
         """Return at once, or a short moment later while the store is behind; bounded, far below any deadline."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Return True if :meth:`wait_for_room` would return at once."""
         ...
 
     async def wait_for_room(self) -> None:
@@ -397,10 +404,11 @@ class LoadBatch:
 
     spool: UUID
     position: int
-    """The highest sequence number that is in ``tables`` or was set aside."""
-    tables: Mapping[str, pa.Table]
+    """The highest sequence number that is in ``parts`` or was set aside."""
+    parts: Iterable[Mapping[str, pa.Table]]
+    """Rows by table name; gone through once, while the transaction is open."""
     records: Mapping[Signal, int]
-    """How many records ``tables`` holds, per signal; added to the stored totals in the same transaction."""
+    """How many records ``parts`` hold, per signal; added to the stored totals in the same transaction."""
 
 
 class StoreWriter(Protocol):
@@ -435,6 +443,7 @@ class StoreWriter(Protocol):
         Raises:
             StoreRejectedError: These rows can never be written.
             StoreUnavailableError: They can be, later.
+            UnloadableRequestError: A part could not be made.
         """
         ...
 

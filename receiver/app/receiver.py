@@ -29,9 +29,8 @@ from receiver.app.redaction import redactor_of
 from receiver.app.retention import Retention
 from receiver.app.vectors import Vectors
 from receiver.config import Settings
-from receiver.decode.decoder import ColumnDecoder
-from receiver.decode.flattener import ColumnFlattener
 from receiver.decode.nested_values import NestedValues
+from receiver.decode.routes import open_decoder, open_flattener
 from receiver.decode.text_form import model_text
 from receiver.duplicates import DuplicateWindow
 from receiver.errors import ReceiverError, RetryableError, StoreUnavailableError
@@ -98,11 +97,14 @@ class Receiver:
             settings.spool_path, clock=clock, min_free_bytes=settings.spool.min_free_bytes
         )
         nested = NestedValues()
-        self.vectors = Vectors(settings.embed, settings.index_path, self.metrics)
-        self._flattener = ColumnFlattener(nested)
+        self.vectors = Vectors(
+            settings.embed, settings.index_path, self.metrics, models_path=settings.models_path
+        )
+        compiled = settings.intake.compiled
+        self._flattener = open_flattener(nested)
         self.loader = Loader(
             spool=self._spool,
-            decoder=ColumnDecoder(settings.limits, nested),
+            decoder=open_decoder(settings.limits, nested, compiled=compiled),
             flattener=self._flattener,
             settings=settings,
             metrics=self.metrics,
@@ -115,8 +117,8 @@ class Receiver:
             self._window.remember(entry)
         self.intake = GroupIntake(
             decoders=(
-                ColumnDecoder(settings.limits, nested, patient=False, redactor=redactor),
-                ColumnDecoder(settings.limits, nested, redactor=redactor),
+                open_decoder(settings.limits, nested, compiled=compiled, patient=False, redactor=redactor),
+                open_decoder(settings.limits, nested, compiled=compiled, redactor=redactor),
             ),
             spool=self._spool,
             window=self._window,
@@ -133,6 +135,7 @@ class Receiver:
             sql_limits=SqlLimits.from_config(settings.query),
             on_failure=self.loader.doubt,
             moves=self._moves,
+            places_folder=settings.data_path / "tmp",
         )
         self.running = RunningReceiver(
             settings=settings,
@@ -189,6 +192,7 @@ class Receiver:
         self._tasks = [
             self.opening,
             loop.create_task(self._guarded("retention", self._retention.run), name="retention"),
+            loop.create_task(self._guarded("following the rows", self._follow_rows), name="follow rows"),
             loop.create_task(self._guarded("the spool's housekeeping", self._maintain_spool), name="spool"),
         ]
         return addresses
@@ -298,6 +302,10 @@ class Receiver:
             temp_directory=temp_directory,
             prepare=lambda connection: _prepare(connection, temp_directory),
         )
+
+    async def _follow_rows(self) -> None:
+        await self.store_opened.wait()
+        await self.reader.follow()
 
     async def _maintain_spool(self) -> None:
         trouble = Trouble(

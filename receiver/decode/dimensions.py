@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from receiver.decode.attributes_json import ResourceContent, ScopeContent
 from receiver.decode.identifiers import content_hash, uuids, uuids_of
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import Index, RecordColumns
@@ -41,6 +42,40 @@ class Dimensions:
 
     resources: dict[bytes, tuple[object, ...]] = field(default_factory=dict)
     scopes: dict[bytes, tuple[object, ...]] = field(default_factory=dict)
+
+    def add_resource(self, content: ResourceContent, schema_url: str) -> bytes:
+        """Note a resource; return its id."""
+        identity = content_hash(
+            content.attributes, str(content.dropped_attributes_count), content.entity_refs or "", schema_url
+        )
+        self.resources.setdefault(
+            identity,
+            (
+                content.service_name,
+                content.service_namespace,
+                content.service_instance_id,
+                content.attributes,
+                content.dropped_attributes_count,
+                content.entity_refs,
+                schema_url,
+            ),
+        )
+        return identity
+
+    def add_scope(self, content: ScopeContent, schema_url: str) -> bytes:
+        """Note a scope; return its id."""
+        identity = content_hash(
+            content.name,
+            content.version,
+            content.attributes,
+            str(content.dropped_attributes_count),
+            schema_url,
+        )
+        self.scopes.setdefault(
+            identity,
+            (content.name, content.version, content.attributes, content.dropped_attributes_count, schema_url),
+        )
+        return identity
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the rows of both tables; none that is empty."""
@@ -77,33 +112,12 @@ def place(columns: RecordColumns, nested: NestedValues, dimensions: Dimensions) 
         columns.resources.to_pylist(), columns.resource_schema_urls.to_pylist(), strict=True
     ):
         content = nested.resource(data)
-        identity = content_hash(
-            content.attributes, str(content.dropped_attributes_count), content.entity_refs or "", url
-        )
-        resource_ids.append(identity)
+        resource_ids.append(dimensions.add_resource(content, url))
         names.append(content.service_name)
-        dimensions.resources.setdefault(
-            identity,
-            (
-                content.service_name,
-                content.service_namespace,
-                content.service_instance_id,
-                content.attributes,
-                content.dropped_attributes_count,
-                content.entity_refs,
-                url,
-            ),
-        )
-    scope_ids = []
-    for data, url in zip(columns.scopes.to_pylist(), columns.scope_schema_urls.to_pylist(), strict=True):
-        scope = nested.scope(data)
-        identity = content_hash(
-            scope.name, scope.version, scope.attributes, str(scope.dropped_attributes_count), url
-        )
-        scope_ids.append(identity)
-        dimensions.scopes.setdefault(
-            identity, (scope.name, scope.version, scope.attributes, scope.dropped_attributes_count, url)
-        )
+    scope_ids = [
+        dimensions.add_scope(nested.scope(data), url)
+        for data, url in zip(columns.scopes.to_pylist(), columns.scope_schema_urls.to_pylist(), strict=True)
+    ]
     resource_of_rows: Index = (
         columns.resource_of[columns.scope_of] if len(columns.scope_of) else np.zeros(0, dtype=np.int32)
     )

@@ -23,7 +23,7 @@ _TABLES = {
 _DISTRIBUTION = ("count", "sum", "min", "max")
 # The hash covers everything that a row of ``metrics`` holds. Texts that a client chose carry their length,
 # so that no two rows give the same line.
-_METRIC_ID = """unhex(md5(concat_ws('|', hex(resource), hex(scope), type, temporality, monotonic,
+_METRIC_ID = """unhex(md5(concat_ws('|', hex(resource), hex(scope), type, aggregation_temporality, is_monotonic,
   strlen(name), name, strlen(description), description, strlen(unit), unit, metadata)))"""
 
 
@@ -64,33 +64,28 @@ def _descriptors(
     temporality = np.zeros(len(metrics), dtype=np.int32)
     for kind in ("sum", "histogram", "exponential_histogram"):
         temporality += metrics.field(kind).field("aggregation_temporality").fill_null(0).to_numpy()
-    fields = {
+    descriptors = {
+        "resource_id": placement.resource_ids,
+        "scope_id": placement.scope_ids,
         "name": metrics.field("name"),
         "description": metrics.field("description"),
         "unit": metrics.field("unit"),
         "type": pa.array([*POINT_KINDS, "none"], pa.string()).take(pa.array(kinds)),
-        "temporality": pa.array(temporality),
-        "monotonic": metrics.field("sum").field("is_monotonic").fill_null(False),
+        "aggregation_temporality": pa.array(temporality),
+        "is_monotonic": metrics.field("sum").field("is_monotonic").fill_null(False),
         "metadata": _metadata(metrics.field("metadata"), nested),
     }
+    return pa.table({"metric_id": metric_ids(descriptors, connection), **descriptors})
+
+
+def metric_ids(descriptors: dict[str, pa.Array], connection: FlattenConnection) -> pa.Array:
+    """Return the id of each row of ``metrics``, a hash of all that it says."""
     resource, scope = (
-        ids.cast(pa.binary(16)).cast(pa.binary()) for ids in (placement.resource_ids, placement.scope_ids)
+        descriptors[name].cast(pa.binary(16)).cast(pa.binary()) for name in ("resource_id", "scope_id")
     )
-    hashed = connection.evaluate(_METRIC_ID, {"resource": resource, "scope": scope, **fields})
-    return pa.table(
-        {
-            "metric_id": trace_ids(hashed),  # 16 bytes like a trace id
-            "resource_id": placement.resource_ids,
-            "scope_id": placement.scope_ids,
-            "name": fields["name"],
-            "description": fields["description"],
-            "unit": fields["unit"],
-            "type": fields["type"],
-            "aggregation_temporality": fields["temporality"],
-            "is_monotonic": fields["monotonic"],
-            "metadata": fields["metadata"],
-        }
-    )
+    others = {name: column for name, column in descriptors.items() if not name.endswith("_id")}
+    hashed = connection.evaluate(_METRIC_ID, {"resource": resource, "scope": scope, **others})
+    return trace_ids(hashed)  # 16 bytes like a trace id
 
 
 def _metadata(lists: pa.ListArray, nested: NestedValues) -> pa.StringArray:

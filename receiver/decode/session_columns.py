@@ -101,12 +101,13 @@ def resource_sessions(columns: RecordColumns, nested: NestedValues) -> pa.String
         pc.any(pc.match_substring(columns.resources, key)).as_py() for key in RESOURCE_KEYS
     ):
         return None
-    found = [_resource_session(nested.resource(data).attributes) for data in columns.resources.to_pylist()]
+    found = [resource_session(nested.resource(data).attributes) for data in columns.resources.to_pylist()]
     of_rows: Index = columns.resource_of[columns.scope_of]
     return pa.array(found, pa.string()).take(pa.array(of_rows))
 
 
-def _resource_session(attributes: str) -> str | None:
+def resource_session(attributes: str) -> str | None:
+    """Return the session that a resource's attributes (JSON) name; None where they name none."""
     if not any(f'"{key}"' in attributes for key in RESOURCE_KEYS):
         return None
     said = orjson.loads(attributes)

@@ -85,13 +85,13 @@ CONTENT_KEYS = (
 """Long values: prompts, answers, arguments, queries, messages of errors."""
 
 _NAMED = frozenset(NAMING_KEYS) | frozenset(CONTENT_KEYS)
-_PLUMBING = (
+PLUMBING = (
     "net.", "network.", "server.", "client.", "peer.", "thread.", "telemetry.", "process.", "host.", "os.",
     "container.", "k8s.", "cloud.", "code.", "user_agent.", "url.", "http.", "rpc.", "db.", "messaging.",
     "otel.", "service.", "enduser.", "gen_ai.", "llm.", "exception.", "tls.", "source.", "destination.",
     "log.", "vcs.", "otlp_receiver.", "openinference.", "traceloop.", "faas.", "aws.", "browser.", "session.", "organization.",
 )  # fmt: skip
-_IDENTIFYING = (
+IDENTIFYING = (
     "id",
     "uuid",
     "guid",
@@ -114,10 +114,10 @@ _PARSED_CHARACTERS = 200_000  # of one JSON value: about 1 ms
 @cache
 def is_general(name: str) -> bool:
     """Return True if an attribute that no convention names may say something: app.ads.category, feature.flag."""
-    if name in _NAMED or name.startswith(_PLUMBING):
+    if name in _NAMED or name.startswith(PLUMBING):
         return False
     last = name.replace("-", ".").replace("_", ".").lower().split(".")[-1]
-    return last not in _IDENTIFYING
+    return last not in IDENTIFYING
 
 
 def content_text(value: str) -> str:

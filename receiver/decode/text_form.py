@@ -123,8 +123,12 @@ def text_id(form: str) -> UUID:
     Args:
         form: A text as :func:`model_text` returns it. It names the text and protects nothing.
     """
-    digest = hashlib.md5(form.encode("utf-8", "surrogatepass"), usedforsecurity=False)
-    return UUID(bytes=digest.digest())
+    return UUID(bytes=text_digest(form))
+
+
+def text_digest(form: str) -> bytes:
+    """Return the bytes of :func:`text_id`."""
+    return hashlib.md5(form.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()
 
 
 def is_noise_value(value: str) -> bool:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from receiver.decode.attribute_lists import AttributeLists
-from receiver.decode.identifiers import uuids
+from receiver.decode.identifiers import uuids, uuids_of
 from receiver.decode.record_columns import parents
 from receiver.decode.text_attributes import CONTENT_KEYS, NAMING_KEYS, content_text, is_general
-from receiver.decode.text_form import is_noise_value, model_text, text_id
+from receiver.decode.text_form import is_noise_value, model_text, text_digest
 
 _CACHE_TEXTS = 50_000
 _GENERAL_CHARACTERS = 80  # longer values of attributes that no convention names are not names of anything
@@ -164,21 +163,29 @@ class TextBuilder:
 
     def _ids(self, lines: pa.StringArray) -> pa.Array:
         encoded = _cut(lines, _LINE_CHARACTERS).dictionary_encode()
-        digests = []
-        for raw in encoded.dictionary.to_pylist():
-            digest, form = self._known_text(raw)
-            digests.append(digest)
+        return uuids_of(self.ids(encoded.dictionary), encoded.indices.to_numpy(zero_copy_only=False))
+
+    def ids(self, lines: pa.StringArray, forms: pa.StringArray | None = None) -> list[bytes]:
+        """Return the text id of each line, and keep what the batch's rows of ``texts`` are made of.
+
+        Args:
+            lines: Distinct lines.
+            forms: What :func:`model_text` makes of each; None: it is made here, where it is not remembered.
+        """
+        originals = lines.to_pylist()
+        if forms is None:
+            found = [self._known_text(raw) for raw in originals]
+        else:
+            found = [(text_digest(form), form) for form in forms.to_pylist()]
+        for raw, (digest, form) in zip(originals, found, strict=True):
             self._distinct.rows.setdefault(digest, (raw, form))
-        table = np.frombuffer(b"".join(digests), dtype=np.dtype((np.void, 16)))
-        places = encoded.indices.to_numpy(zero_copy_only=False)
-        return uuids(table[places].tobytes(), len(places))
+        return [digest for digest, _ in found]
 
     def _known_text(self, raw: str) -> tuple[bytes, str]:
         found = self._known.get(raw)
         if found is None:
             form = model_text(raw)
-            identity: UUID = text_id(form)
-            found = (identity.bytes, form)
+            found = (text_digest(form), form)
             if len(raw) < 2000:
                 self._known[raw] = found
                 if len(self._known) > _CACHE_TEXTS:

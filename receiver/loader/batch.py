@@ -19,6 +19,8 @@ class Batch:
     columns: list[Columns] = field(default_factory=list)
     records: Counter[Signal] = field(default_factory=Counter)
     payload_bytes: int = 0
+    nbytes: int = 0
+    """What the columns take in memory."""
 
     @property
     def rows(self) -> int:
@@ -31,3 +33,4 @@ class Batch:
         self.columns += columns
         self.records.update(records)
         self.payload_bytes += size
+        self.nbytes += sum(one.nbytes for one in columns)

@@ -46,6 +46,8 @@ _LOG = logging.getLogger(__name__)
 _RETRY_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 _LOOK_S = 0.5  # between two looks at a disk that cannot be written
 _LARGE_BYTES = 8 << 20  # of payload loaded: what it left free is worth giving back
+_LARGE_ROWS = 61_440
+_GROW_S = 0.75  # longer for a large batch: rows of whole row groups are written once, others three times
 _PACE_S = 0.15  # well below what any client notices, and long enough for most transactions
 _MOVING_S = 1.0
 _LONGEST_PUT_OFF_S = 60.0  # between two checkpoints that fail: each may cost a store that is opened again
@@ -160,6 +162,11 @@ class Loader:
     def stalled_s(self) -> float:
         """Return for how long nothing was stored although something waits; 0 while nothing waits."""
         return 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
+
+    @property
+    def has_room(self) -> bool:
+        """Return True if the spool holds less than it may, and is the right one."""
+        return self._has_room.is_set() and not (self._wrong_spool or self._went_back)
 
     async def wait_for_room(self) -> None:
         """Return as soon as the spool holds less than it may.
@@ -465,9 +472,9 @@ class Loader:
                 batch.add(group.sequences[-1], group.columns, group.records, group.payload_bytes)
             elif batch.position < self._handover.highest_sequence:
                 await self._read_spool(batch)
-                if batch.payload_bytes > READ_BYTES:
-                    break
-            elif not await self._more_before(deadline):
+            elif not await self._more_before(deadline + (_GROW_S if batch.rows >= _LARGE_ROWS else 0)):
+                break
+            if batch.nbytes >= self._settings.loader.memory_bytes:
                 break
         self._hurry.clear()  # it was about this batch; who still waits in flush asks again
         return batch

@@ -78,8 +78,8 @@ class Transactions:
             UnloadableRequestError: The columns cannot be turned into rows.
             StoreUnavailableError: It may work later.
         """
-        tables = self._flattener.flatten(batch.columns)
-        self._store(LoadBatch(self.spool, batch.position, tables, batch.records))
+        parts = self._flattener.parts(batch.columns)
+        self._store(LoadBatch(self.spool, batch.position, parts, batch.records))
 
     def revived(self) -> int:
         """Return the position of a store that works, which may have given up before: it can be lower than it was.
@@ -102,7 +102,7 @@ class Transactions:
             requests += found
             after = found[-1].sequence
         self._bisect(requests)
-        self._store(LoadBatch(self.spool, position, {}, {}))
+        self._store(LoadBatch(self.spool, position, (), {}))
 
     def begin(self, writer: StoreWriter) -> int:
         """Write to this store from now on; return its position.

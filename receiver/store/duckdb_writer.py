@@ -17,6 +17,7 @@ from receiver.errors import BusyError, StoreRejectedError, StoreUnavailableError
 from receiver.ports import LoadBatch, Retired, TextVectors
 from receiver.signals import Signal
 from receiver.store.duckdb_store import DuckDbStore
+from receiver.store.known_keys import KnownKeys
 from receiver.store.row_moves import RowMoves
 
 _KEYED = {"resources": "resource_id", "scopes": "scope_id", "metrics": "metric_id", "texts": "text_id"}
@@ -73,13 +74,15 @@ class DuckDbWriter:
         self._connection = store.cursor()
         self._revived = False
         self._cramped = False
+        self._known = KnownKeys()
 
     def revive(self) -> bool:
         """Open the database again if it has given up; see the port."""
         if self._store.is_valid:
             return False
         self._connection.close()
-        self._store.reopen()
+        with self._moves.moving():  # what the lost end of the log held may come again at other places
+            self._store.reopen()
         self._connection = self._store.cursor()
         self._revived = True
         return True
@@ -103,13 +106,15 @@ class DuckDbWriter:
 
     def load(self, batch: LoadBatch) -> None:
         """Write a batch in one transaction; see the port."""
-        self._refuse_without_room(sum(table.nbytes for table in batch.tables.values()))
         connection = self._connection
         try:
             connection.execute("BEGIN")
-            for name in _TABLES:
-                if name in batch.tables:
-                    self._insert(name, batch.tables[name])
+            for tables in batch.parts:
+                self._refuse_without_room(sum(table.nbytes for table in tables.values()))
+                for name in _TABLES:
+                    if name in tables:
+                        self._insert(name, tables[name])
+                self._forget_input("input_rows")
             self._advance(batch)
             connection.execute("COMMIT")
         except duckdb.Error as error:
@@ -117,8 +122,12 @@ class DuckDbWriter:
             if isinstance(error, _PERMANENT) and not isinstance(error, duckdb.OperationalError):
                 raise StoreRejectedError(f"the store refused the rows: {error}") from error
             raise self._unavailable("write", error) from error
+        except BaseException:
+            self._roll_back()
+            raise
         finally:
             self._forget_input("input_rows")
+        self._known.commit()
 
     def checkpoint(self) -> Mapping[UUID, int]:
         """Complete a checkpoint; return the positions that it covers."""
@@ -186,6 +195,7 @@ class DuckDbWriter:
         """Delete records that ended before ``before_ns`` and what only they referred to; see the port."""
         connection = self._connection
         counts = dict.fromkeys(Signal, 0)
+        self._known.forget()
         try:
             connection.execute("BEGIN")
             for table, end in _END_TIME.items():
@@ -223,6 +233,8 @@ class DuckDbWriter:
 
     def _insert(self, name: str, table: pa.Table) -> None:
         key = _KEYED.get(name)
+        if key and not len(table := self._known.unknown(name, key, table)):
+            return
         new = f" WHERE {key} NOT IN (SELECT {key} FROM {name})" if key else ""
         rows = f"(SELECT DISTINCT ON ({key}) * FROM input_rows)" if key == "metric_id" else "input_rows"
         # Unregistering is a statement too and fails in an aborted transaction, so it waits until after it.
@@ -321,6 +333,7 @@ class DuckDbWriter:
             self._connection.unregister(name)
 
     def _roll_back(self) -> None:
+        self._known.roll_back()
         try:
             self._connection.execute("ROLLBACK")
         except duckdb.Error:

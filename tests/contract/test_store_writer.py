@@ -25,6 +25,7 @@ from receiver.store.duckdb_store import DuckDbStore
 from receiver.store.duckdb_writer import DuckDbWriter
 from receiver.store.migrate import migrate, migrations
 from tests.support.otlp_requests import T0, log_request, make_span, metric_request, span_request, traces
+from tests.support.table_parts import rows_of
 
 SPOOL, OTHER = UUID(int=1), UUID(int=2)
 
@@ -61,7 +62,7 @@ class Store:
             assert isinstance(verdict, Verdict)
             records[request.signal] += verdict.records
             columns += decoded.columns
-        return LoadBatch(spool, position, self._flattener.flatten(columns), records)
+        return LoadBatch(spool, position, list(self._flattener.parts(columns)), records)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
@@ -117,9 +118,10 @@ def test_resources_scopes_metrics_and_texts_are_stored_once(store: Store) -> Non
 def test_rows_that_can_never_be_written_are_refused_and_nothing_of_the_batch_stays(store: Store) -> None:
     """The error says that a retry is useless; the next batch is loaded as if nothing had been."""
     good = store.batch(1, span_request(0, 2), metric_request(0))
-    spans = good.tables["spans"]
+    tables = rows_of(good.parts)
+    spans = tables["spans"]
     null_names = spans.set_column(spans.schema.get_field_index("name"), "name", pa.nulls(2, pa.string()))
-    bad = LoadBatch(SPOOL, 1, {**good.tables, "spans": null_names}, good.records)
+    bad = LoadBatch(SPOOL, 1, [{**tables, "spans": null_names}], good.records)
     with pytest.raises(StoreRejectedError, match="name"):
         store.writer.load(bad)
     assert store.writer.position(SPOOL) == 0

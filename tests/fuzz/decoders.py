@@ -29,6 +29,7 @@ from receiver.transport.status import error_answer
 from tests.fuzz.corpus import json_requests, protobuf_requests
 from tests.fuzz.mutations import Mutator
 from tests.support.otlp_requests import log_request, metric_request, span_request
+from tests.support.table_parts import rows_of
 
 BATCH = 128
 """Inputs of one batch."""
@@ -171,7 +172,7 @@ def _checked(decoded: DecodedGroup) -> list[Verdict]:
 
 def _flattened(pipeline: _Pipeline, decoded: DecodedGroup, signal: Signal) -> dict[str, pa.Table]:
     announced = sum(v.records for v in decoded.verdicts if isinstance(v, Verdict))
-    tables = pipeline.flattener.flatten(list(decoded.columns))
+    tables = rows_of(pipeline.flattener.parts(list(decoded.columns)))
     rows = sum(len(tables[name]) for name in _RECORD_TABLES[signal] & tables.keys())
     assert rows == announced, f"{announced} records announced, {rows} rows"
     return tables

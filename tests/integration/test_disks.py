@@ -118,11 +118,11 @@ store = DuckDbStore.open(Path("data/t.duckdb"), StoreConfig(), temp_directory=Pa
 writer = DuckDbWriter(store)
 vectors = [TextVectors(uuid4(), np.ones((1, 4), np.float32))]
 calls = (
-    lambda: writer.load(LoadBatch(spool, 8, {{}}, {{}})), lambda: writer.retire(before_ns=1), writer.checkpoint,
+    lambda: writer.load(LoadBatch(spool, 8, (), {{}})), lambda: writer.retire(before_ns=1), writer.checkpoint,
     lambda: writer.write_embeddings(vectors, model="m"), lambda: writer.age_at(0.5), writer.used_bytes,
     lambda: writer.position(spool),
 )
-writer.load(LoadBatch(spool, 7, {{}}, {{}}))
+writer.load(LoadBatch(spool, 7, (), {{}}))
 rules.write_text("sync t.duckdb {errno.EIO}")
 for call in (writer.checkpoint, *calls):
     try:
@@ -135,7 +135,7 @@ for call in calls:
     call()
 rules.write_text("write t.duckdb {errno.ENOSPC}")
 try:
-    writer.load(LoadBatch(spool, 9, {{}}, {{}}))
+    writer.load(LoadBatch(spool, 9, (), {{}}))
 except StoreUnavailableError as error:
     print(error)
 rules.unlink()

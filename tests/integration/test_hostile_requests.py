@@ -71,7 +71,7 @@ nested = NestedValues()
 decoder = ColumnDecoder(LimitsConfig(), nested)
 flattener = ColumnFlattener(nested, FlattenConnection())
 for request in (span_request(0, 2000, attributes=[text_attribute("k", "v")]), log_request(0, 500), metric_request(0, 500)):
-    flattener.flatten(decoder.decode([request]).columns)
+    list(flattener.parts(decoder.decode([request]).columns))
 what, size = sys.argv[1], int(sys.argv[2]) * MIB
 encoding = Encoding.JSON if what.startswith("json") else Encoding.PROTOBUF
 bodies = globals()[what](size)
@@ -80,7 +80,7 @@ before = peak() - sum(map(len, bodies))
 decoded = decoder.decode([ExportRequest(Signal.TRACES, body, encoding) for body in bodies])
 verdicts = [v.outcome.rejected if isinstance(v, Verdict) else type(v).__name__ for v in decoded.verdicts]
 records = sum(v.records for v in decoded.verdicts if isinstance(v, Verdict))
-flattener.flatten(decoded.columns)
+list(flattener.parts(decoded.columns))
 print(json.dumps({"grown": peak() - before, "verdicts": sorted(set(map(str, verdicts))), "records": records}))
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from receiver.signals import Signal
 from tests.support.otlp_requests import T0, log_request, make_span, metric_request, span_request, traces
 from tests.support.pipeline import Pipeline, numbered
 from tests.support.store_writers import StoreWriterBeside
+from tests.support.table_parts import rows_of
 
 
 class Refusing(StoreWriterBeside):
@@ -25,7 +27,8 @@ class Refusing(StoreWriterBeside):
 
     def load(self, batch: LoadBatch) -> None:
         """Load, or raise."""
-        spans = batch.tables.get("spans")
+        batch = replace(batch, parts=list(batch.parts))
+        spans = rows_of(batch.parts).get("spans")
         if self.name and spans is not None and self.name in spans.column("name").to_pylist():
             raise StoreRejectedError("a row that no store takes")
         super().load(batch)
@@ -57,6 +60,7 @@ class Observing(StoreWriterBeside):
 
     def load(self, batch: LoadBatch) -> None:
         """Load."""
+        batch = replace(batch, parts=list(batch.parts))
         super().load(batch)
         self.batches.append(batch)
 
@@ -105,7 +109,7 @@ async def test_position_and_totals_move_with_the_rows(tmp_path: Path) -> None:
         assert positions[-1] == 12
         for batch, before in zip(batches, [0, *positions], strict=False):
             assert batch.records == {Signal.TRACES: 5 * (batch.position - before)}
-            assert len(batch.tables["spans"]) == batch.records[Signal.TRACES]
+            assert len(rows_of(batch.parts)["spans"]) == batch.records[Signal.TRACES]
 
 
 async def test_a_request_that_never_loads_goes_to_quarantine_alone(tmp_path: Path) -> None:

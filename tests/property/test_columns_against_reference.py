@@ -43,9 +43,8 @@ class Way:
         verdicts = [verdict for verdict in decoded.verdicts if isinstance(verdict, Verdict)]
         records = sum(verdict.records for verdict in verdicts)
         assert records == sum(columns.records for columns in decoded.columns)
-        tables = self._flattener.flatten(decoded.columns)
         self._position += 1
-        self._writer.load(LoadBatch(SPOOL, self._position, tables, {signal: records}))
+        self._writer.load(LoadBatch(SPOOL, self._position, self._flattener.parts(decoded.columns), {signal: records}))
         return verdicts
 
     def empty(self) -> None:

@@ -34,6 +34,7 @@ from receiver.signals import Signal
 from receiver.store.migrate import migrate, migrations
 from tests.support.otlp_requests import T0, make_span, text_attribute
 from tests.support.otlp_strategies import SCALARS
+from tests.support.table_parts import rows_of
 
 DERIVED = {
     "spans": ("session_id", "is_gen_ai"),
@@ -120,13 +121,13 @@ def test_the_migration_fills_older_rows_as_new_rows_are_filled(
     records: list[tuple[str, list[KeyValue]]],
 ) -> None:
     """Keys, their order, types, empty values, resources and names count alike on both ways."""
-    decoder, rows_of = flattener
+    decoder, flattening = flattener
     columns = [
         each
         for signal, body in requests(resource, records)
         for each in decoder.decode([ExportRequest(signal, body)]).columns
     ]
-    tables: dict[str, pa.Table] = rows_of.flatten(columns)
+    tables: dict[str, pa.Table] = rows_of(flattening.parts(columns))
     with of_version_2() as connection:
         for name, table in tables.items():
             connection.register("older", table.drop_columns(list(DERIVED.get(name, ()))))

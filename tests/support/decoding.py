@@ -14,6 +14,7 @@ from receiver.decode.nested_values import NestedValues
 from receiver.errors import PermanentError
 from receiver.ports import DecodedGroup, Encoding, ExportRequest, Verdict
 from receiver.signals import Signal
+from tests.support.table_parts import rows_of
 
 
 class Decoding:
@@ -30,7 +31,7 @@ class Decoding:
     ) -> tuple[DecodedGroup, dict[str, list[dict[str, Any]]]]:
         """Return what came of one group and its rows by table."""
         decoded = self.decoder.decode([ExportRequest(signal, body, encoding) for body in bodies])
-        tables: dict[str, pa.Table] = self._flattener.flatten(list(decoded.columns))
+        tables: dict[str, pa.Table] = rows_of(self._flattener.parts(list(decoded.columns)))
         return decoded, {name: table.to_pylist() for name, table in tables.items()}
 
     def accepted(self, signal: Signal, body: bytes) -> tuple[Verdict, dict[str, list[dict[str, Any]]]]:

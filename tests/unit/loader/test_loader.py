@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -54,11 +54,11 @@ class PlainStage:
             [Verdict(r.body, 1, Outcome(), True) for r in requests], [OneColumn(r.body) for r in requests]
         )
 
-    def flatten(self, columns: list[Columns]) -> dict[str, pa.Table]:
-        """Return the payloads."""
+    def parts(self, columns: list[Columns]) -> Iterator[dict[str, pa.Table]]:
+        """Yield the payloads."""
         payloads = [cast("OneColumn", c).payload for c in columns]
         columns.clear()
-        return {"spans": pa.table({"payload": payloads})}
+        yield {"spans": pa.table({"payload": payloads})}
 
 
 class MemoryWriter:
@@ -88,7 +88,8 @@ class MemoryWriter:
     def load(self, batch: LoadBatch) -> None:
         """Keep the rows."""
         assert self.gate.wait(30)
-        self.loaded += batch.tables["spans"].column("payload").to_pylist() if batch.tables else []
+        for tables in batch.parts:
+            self.loaded += tables["spans"].column("payload").to_pylist()
         self.stored = batch.position
 
     def checkpoint(self) -> Mapping[UUID, int]:

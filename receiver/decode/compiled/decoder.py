@@ -1,0 +1,76 @@
+"""Scans requests without the GIL; what is unusual goes to the Python decoder. Implements ``receiver.ports.Decoder``.
+
+A request that the scan takes is stored as it came: no record of it is rejected, nothing in it is repaired, and there
+is nothing to tell its client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from receiver.decode.compiled.library import CompiledRequests
+from receiver.decode.compiled.request_columns import RequestColumns
+from receiver.decode.decoder import ColumnDecoder
+from receiver.decode.redact import Redactor
+from receiver.errors import PermanentError
+from receiver.ports import Columns, DecodedGroup, Encoding, ExportRequest, Outcome, Verdict
+
+_SUCCESS = Outcome()
+
+
+class ScanningDecoder:
+    """Decides in microseconds about what is as it should be; one call at a time."""
+
+    def __init__(
+        self,
+        careful: ColumnDecoder,
+        compiled: CompiledRequests,
+        *,
+        max_messages: int,
+        redactor: Redactor | None = None,
+    ) -> None:
+        """Put the scan before a decoder that treats every request.
+
+        Args:
+            careful: Takes what the scan does not.
+            compiled: The library.
+            max_messages: A request with more is for ``careful``, which counts and refuses.
+            redactor: The one of ``careful``; what a rule may concern is for ``careful``.
+        """
+        self._careful = careful
+        self._compiled = compiled
+        self._max_messages = max_messages
+        self._redactor = redactor
+
+    def decode(self, requests: Sequence[ExportRequest]) -> DecodedGroup:
+        """Return a verdict for each request and what was accepted; see the port."""
+        if not requests:
+            return DecodedGroup([], [])
+        signal = requests[0].signal
+        verdicts: list[Verdict | PermanentError | None] = [None] * len(requests)
+        places = [n for n, request in enumerate(requests) if request.encoding is Encoding.PROTOBUF]
+        bodies = [requests[n].body for n in places]
+        found = self._compiled.scan(signal, bodies, max_messages=self._max_messages)
+        records = found.records.tolist()
+        if self._redactor is not None:
+            for at, concerned in enumerate(self._redactor.concerned(bodies)):
+                if concerned:
+                    records[at] = -1
+        taken: list[bytes] = []
+        total = 0
+        for n, body, count, identifiable in zip(
+            places, bodies, records, found.identifiable.tolist(), strict=True
+        ):
+            if count >= 0:
+                verdicts[n] = Verdict(body, count, _SUCCESS, identifiable)
+                total += count
+                if body:
+                    taken.append(body)
+        columns: list[Columns] = [RequestColumns.of(signal, taken, total)] if taken else []
+        rest = [n for n, verdict in enumerate(verdicts) if verdict is None]
+        if rest:
+            decoded = self._careful.decode([requests[n] for n in rest])
+            for n, verdict in zip(rest, decoded.verdicts, strict=True):
+                verdicts[n] = verdict
+            columns += decoded.columns
+        return DecodedGroup(verdicts, columns)

@@ -1,0 +1,49 @@
+"""Which decoder and flattener: the compiled route where it was built and is wanted, else the Python route."""
+
+from __future__ import annotations
+
+from receiver.config import LimitsConfig
+from receiver.decode.compiled.decoder import ScanningDecoder
+from receiver.decode.compiled.library import CompiledRequests, compiled_library
+from receiver.decode.decoder import ColumnDecoder
+from receiver.decode.flattener import ColumnFlattener
+from receiver.decode.nested_values import NestedValues
+from receiver.decode.redact import Redactor
+from receiver.ports import Decoder
+
+
+def is_compiled() -> bool:
+    """Return True if the compiled decoder was built with this installation."""
+    return compiled_library() is not None
+
+
+def open_decoder(
+    limits: LimitsConfig,
+    nested: NestedValues,
+    *,
+    compiled: bool = True,
+    patient: bool = True,
+    redactor: Redactor | None = None,
+) -> Decoder:
+    """Return a decoder; both kinds give the same verdicts and, behind the flattener, the same rows.
+
+    Args:
+        limits: Of one request.
+        nested: Shared with the flattener.
+        compiled: False: the Python route even where the compiled one was built.
+        patient: False: requests that need more than a moment of Python are given back without a verdict.
+        redactor: Takes out of requests what must not be stored.
+    """
+    careful = ColumnDecoder(limits, nested, patient=patient, redactor=redactor)
+    library = compiled_library() if compiled else None
+    if library is None:
+        return careful
+    return ScanningDecoder(
+        careful, CompiledRequests(library), max_messages=limits.request_messages, redactor=redactor
+    )
+
+
+def open_flattener(nested: NestedValues) -> ColumnFlattener:
+    """Return a flattener for what decoders of either kind give."""
+    library = compiled_library()
+    return ColumnFlattener(nested, compiled=None if library is None else CompiledRequests(library))
