@@ -45,8 +45,8 @@ faults: setup  ## Kill, cut and fill up real receivers; print what it cost (ARGS
 soak: $(VENV)/.installed-dev  ## Churn and load for half an hour: does everything settle? (ARGS='--minutes 2')
 	$(BIN)/python -m tests.faults.soak $(ARGS)
 
-bench: $(VENV)/.installed-dev  ## Measure ingest end to end (ARGS go to the benchmark)
-	$(BIN)/python -m tests.benchmarks.ingest $(ARGS)
+bench: $(VENV)/.installed-bench  ## Measure the receiver and this machine's limits (ARGS=--full: all, an hour)
+	$(BIN)/python -m tests.benchmarks.suite $(ARGS)
 
 protos: $(VENV)/.installed-dev  ## Generate proto_gen/ anew
 	$(BIN)/python scripts/generate_protos.py
@@ -72,6 +72,10 @@ $(VENV)/.installed-serve: pyproject.toml config/constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml config/constraints.txt | $(BIN)/python
 	$(PIP) -e '.[embed,mcp,dev]'
 	@touch $(VENV)/.installed-serve $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(PIP) -e '.[bench]'
+	@touch $@
 
 %/node_modules/.installed: %/package.json %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund --loglevel=error

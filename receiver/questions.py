@@ -317,6 +317,11 @@ class VectorIndex(Protocol):
         """Return the number of texts that can be found."""
         ...
 
+    @property
+    def stand_ins(self) -> int:
+        """Return how many of them are found by an older vector, until they have one of the present model."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineFigures:

@@ -36,10 +36,10 @@ class LocalAccess:
 
     async def export(self, signal: Signal, body: bytes) -> Outcome:
         """Return once the records are on disk and synced."""
-        async with self._intake.budget.held(len(body), wait_s=_WAIT_S):
-            return await self._intake.accept(
-                ExportRequest(signal, body, transport=Transport.IMPORT), wait_s=_WAIT_S
-            )
+        await self._intake.budget.reserve(len(body), wait_s=_WAIT_S)
+        return await self._intake.accept(
+            ExportRequest(signal, body, transport=Transport.IMPORT), wait_s=_WAIT_S
+        )
 
     async def import_units(self, units: Sequence[ImportUnit]) -> ImportOutcome:
         """Return once the units are on disk, each once."""

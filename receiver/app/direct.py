@@ -20,8 +20,8 @@ from receiver.api.wire import json_reply
 from receiver.app.vectors import fill_index
 from receiver.config import Settings
 from receiver.decode.text_form import model_text
-from receiver.embed.index import VectorIndex
 from receiver.embed.pool import EmbedderPool
+from receiver.embed.renewed_index import RenewedIndex
 from receiver.errors import NotFoundError, QueryError, StoreUnavailableError
 from receiver.query.service import QueryService
 from receiver.sessions.prices import load_prices
@@ -70,14 +70,14 @@ def ask_directly(settings: Settings, question: str, given: Mapping[str, Sequence
                 timeout_s=settings.query.timeout_s,
                 sql_limits=SqlLimits.from_config(settings.query),
             )
-            embedder = EmbedderPool(settings.embed)
-            index = VectorIndex(None, 1, embedder.model)
+            embedder = EmbedderPool(settings.embed, cache=settings.models_path)
+            index = RenewedIndex(None, 1, embedder.model)
             try:
                 if question in _NEEDS_VECTORS:
                     await embedder.start()
                 if question in _NEEDS_VECTORS and embedder.available:
-                    index = VectorIndex(settings.index_path, embedder.dimension, embedder.model)
-                    await asyncio.to_thread(fill_index, index, reader, embedder.model)
+                    index = RenewedIndex(settings.index_path, embedder.dimension, embedder.model)
+                    await asyncio.to_thread(fill_index, index, reader, embedder.model, embedder.stand_in)
                 service = QueryService(
                     reader,
                     embedder=embedder,

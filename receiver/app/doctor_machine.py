@@ -99,7 +99,7 @@ def permissions(settings: Settings) -> Iterator[Finding]:
 
 
 def model(config: EmbedConfig, *, deep: bool) -> Iterator[Finding]:
-    """Yield whether the model is there; torch is loaded for a deep look only, and nothing is downloaded."""
+    """Yield whether the model is there and what runs it; it is loaded for a deep look only, nothing is downloaded."""
     if not config.enabled:
         yield ok("model", "embed.enabled is false: search matches words")
         return
@@ -112,7 +112,7 @@ def model(config: EmbedConfig, *, deep: bool) -> Iterator[Finding]:
     if deep:
         yield asyncio.run(_tried(config))
         return
-    yield ok("model", f"{source.identity} in {source.path}")
+    yield ok("model", f"{source.identity} in {source.path}, run by {source.runtime}")
 
 
 async def _tried(config: EmbedConfig) -> Finding:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from receiver.config import EmbedConfig
 from receiver.embed.backlog import EmbeddingBacklog
-from receiver.embed.index import VectorIndex
 from receiver.embed.pool import EmbedderPool
+from receiver.embed.renewed_index import RenewedIndex
 from receiver.errors import EmbeddingOffError, EmbeddingUnavailableError, StoreUnavailableError
 from receiver.loader.loader import Loader
 from receiver.ports import TextVectors
@@ -28,13 +28,13 @@ _AGAIN_S = 5.0
 class Vectors:
     """Implements ``receiver.questions.VectorIndex``, empty until the store is open. Threads: the event loop's."""
 
-    def __init__(self, config: EmbedConfig, index_path: Path, metrics: Metrics) -> None:
+    def __init__(self, config: EmbedConfig, index_path: Path, metrics: Metrics, *, models_path: Path) -> None:
         """Prepare; nothing is looked up or loaded."""
-        self.embedder = EmbedderPool(config)
+        self.embedder = EmbedderPool(config, cache=models_path)
         self._config = config
         self._path = index_path
         self._metrics = metrics
-        self._index: VectorIndex | None = None
+        self._index: RenewedIndex | None = None
         self._backlog: EmbeddingBacklog | None = None
         self._write: Callable[[Sequence[TextVectors], bool], Awaitable[None]] | None = None
         self._changed = False
@@ -44,6 +44,11 @@ class Vectors:
     def __len__(self) -> int:
         """Return the number of texts that can be found."""
         return len(self._index) if self._index else 0
+
+    @property
+    def stand_ins(self) -> int:
+        """Return how many texts are found by an older vector."""
+        return self._index.stand_ins if self._index else 0
 
     def search(self, vector: NDArray[np.float32], limit: int) -> list[tuple[UUID, float]]:
         """Return the nearest texts; see the protocol."""
@@ -61,10 +66,10 @@ class Vectors:
         if not self.embedder.available:
             return
         model = self.embedder.model
-        index = VectorIndex(self._path, self.embedder.dimension, model)
+        index = RenewedIndex(self._path, self.embedder.dimension, model)
         while True:
             try:
-                await asyncio.to_thread(fill_index, index, reader, model)
+                await asyncio.to_thread(fill_index, index, reader, model, self.embedder.stand_in)
                 break
             except StoreUnavailableError as error:
                 _LOG.warning("the vectors cannot be read: %s; it is tried again", error)
@@ -158,8 +163,15 @@ class Vectors:
                 )
 
 
-def fill_index(index: VectorIndex, reader: StoreReader, model: str) -> None:
-    """Bring the index to what the store has: from its file if that is good, and catch up either way."""
+def fill_index(index: RenewedIndex, reader: StoreReader, model: str, stand_in: str | None) -> None:
+    """Bring the index to what the store has: from its file if that is good, and catch up either way.
+
+    Args:
+        index: Empty.
+        reader: Of the store.
+        model: Identity of the index's vectors.
+        stand_in: Identity of those that texts may be found by until they have one of ``model``; None: there is none.
+    """
     index.load()
     stale = set(index.text_ids())
     missing: dict[UUID, list[NDArray[np.float32]]] = {}
@@ -173,3 +185,16 @@ def fill_index(index: VectorIndex, reader: StoreReader, model: str) -> None:
     index.add(list(missing), [np.stack(vectors) for vectors in missing.values()])
     if missing or stale:
         _LOG.info("vector index: %d texts added from the store, %d removed", len(missing), len(stale))
+    if stand_in is not None:
+        _fill_stand_ins(index, reader, stand_in)
+
+
+def _fill_stand_ins(index: RenewedIndex, reader: StoreReader, stand_in: str) -> None:
+    older: dict[UUID, list[NDArray[np.float32]]] = {}
+    for batch in reader.vectors(stand_in):
+        for text_id, vector in zip(batch.text_ids, batch.vectors, strict=True):
+            if text_id not in index:
+                older.setdefault(text_id, []).append(vector)
+    index.stand_in(list(older), [np.stack(vectors) for vectors in older.values()])
+    if older:
+        _LOG.info("%d texts are found by their vectors of %s until they have new ones", len(older), stand_in)

@@ -48,7 +48,9 @@ class ColumnFlattener:
         self._nested = nested
         self._connection = connection or FlattenConnection()
         self._texts = TextBuilder()
-        self._scanned = compiled and CompiledFlattener(compiled, self._connection, nested, self._texts)
+        self._scanned: CompiledFlattener | None = None
+        if compiled is not None:
+            self._scanned = CompiledFlattener(compiled, self._connection, nested, self._texts)
 
     def parts(self, columns: list[Columns]) -> Iterator[dict[str, pa.Table]]:
         """Yield the rows by table name, part by part, and empty the list; see the port."""

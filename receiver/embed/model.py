@@ -1,19 +1,21 @@
-"""Which model makes the vectors: its folder, its digest, its identity. No torch, nothing is loaded.
+"""Which model makes the vectors, and how it is run: its folder, digest, identity. Nothing is loaded.
 
 In: the settings. Out: a :class:`ModelSource` whose identity is written beside every vector, so that vectors
-of two models are never compared.
+of two models are never taken for each other.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
-from dataclasses import dataclass
+import logging
 from pathlib import Path
-from typing import Any
 
 from receiver.config import EmbedConfig
+from receiver.embed.bert_graph import Precision, holds_bert
+from receiver.embed.int8_support import int8_is_exact
+from receiver.embed.layout import WEIGHTS, ModelLayout, read_layout
+from receiver.embed.source import ModelSource, Runtime
 from receiver.errors import EmbeddingUnavailableError
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
@@ -25,41 +27,41 @@ Source: https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/blob/main/
 """
 _ORGANISATION = "sentence-transformers"
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+_READY_INT8 = (
+    "model_qint8_avx512_vnni.onnx",
+    "model_qint8_arm64.onnx",
+    "model_quantized.onnx",
+    "model_quint8_avx2.onnx",
+)
+"""Quantized weights as the hub's repositories keep them in ``onnx/``, the one that is tried first in front."""
+_READY_FULL = "model.onnx"
 
+GRAPH_MODULES = ("onnx", "onnxruntime", "safetensors", "tokenizers")
+"""What a graph that is made from the weights needs; ready ONNX weights need the second and the last."""
+FILE_MODULES = ("onnxruntime", "tokenizers")
+TORCH_MODULES = ("torch", "sentence_transformers")
+_INSTALL = "pip install 'otlp-receiver[embed]'"
 
-@dataclass(frozen=True, slots=True)
-class ModelSource:
-    """A model that lies in a folder of this machine."""
-
-    name: str
-    """Without the organisation ``sentence-transformers``: both spellings are the same model."""
-    path: Path
-    digest: str
-    """SHA-256 of the weights, lower-case hex."""
-    dimension: int
-
-    @property
-    def identity(self) -> str:
-        """Return what vectors of this model are marked with."""
-        return f"{self.name}@{self.digest[:12]}:{self.dimension}:normalized"
+_LOGGER = logging.getLogger(__name__)
 
 
 def resolve_model(config: EmbedConfig) -> ModelSource:
     """Return the model that the settings name: a configured folder, else the package, else the hub.
 
     Raises:
-        EmbeddingUnavailableError: It is not there, or its weights are not what they should be.
+        EmbeddingUnavailableError: It is not there, its weights are not what they should be, or what would run it is
+            not installed.
 
     Threads: any; blocks while the weights are hashed (90 MB: about 0.1 s), and for as long as a download takes
     where the model comes from the hub for the first time.
     """
     name = config.model.removeprefix(f"{_ORGANISATION}/")
     if config.model_path:
-        return _from_folder(name, Path(config.model_path).expanduser())
+        return _from_folder(name, Path(config.model_path).expanduser(), config)
     packaged = _packaged_folder() if name == PACKAGED_NAME else None
     if packaged is None:
-        return _from_folder(name, _hub_folder(config.model))
-    source = _from_folder(name, packaged)
+        return _from_folder(name, _hub_folder(config.model), config)
+    source = _from_folder(name, packaged, config)
     if source.digest != PACKAGED_DIGEST:
         raise EmbeddingUnavailableError(
             f"the weights in the package {PACKAGED_MODULE} have the SHA-256 {source.digest},"
@@ -100,35 +102,76 @@ def _hub_folder(name: str) -> Path:
         ) from error
 
 
-def _from_folder(name: str, folder: Path) -> ModelSource:
-    weights = next((found for pattern in _WEIGHTS if (found := sorted(folder.glob(pattern)))), None)
-    if weights is None:
+def _from_folder(name: str, folder: Path, config: EmbedConfig) -> ModelSource:
+    found = next((found for pattern in _WEIGHTS if (found := sorted(folder.glob(pattern)))), [])
+    ready = _ready_file(folder, config)
+    if not found and ready is None:
         raise EmbeddingUnavailableError(
             f"no model weights in {folder}", hint="embed.model_path names a folder as save() writes it"
         )
-    digest = hashlib.sha256()
     try:
-        for file in weights:
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-        dimension = _dimension(folder)
+        layout = read_layout(folder)
+        runtime, precision = _way(name, folder, config, layout, ready)
+        files = [ready] if runtime is Runtime.ONNX_FILE and ready else found
+        digest = _digest(files)
     except (OSError, ValueError) as error:
         raise EmbeddingUnavailableError(f"the model in {folder} cannot be read: {error}") from error
-    return ModelSource(name, folder, digest.hexdigest(), dimension)
+    weights = Path() if runtime is Runtime.SENTENCE_TRANSFORMERS else files[0]
+    return ModelSource(name, folder, digest, layout.dimension, runtime, precision, weights)
 
 
-def _dimension(folder: Path) -> int:
-    """Return the width of the last module that changes it; ``modules.json`` gives their order."""
-    modules = folder / "modules.json"
-    places = [entry["path"] for entry in json.loads(modules.read_text("utf-8"))] if modules.exists() else [""]
-    dimension = 0
-    for place in places:
-        file = folder / place / "config.json"
-        settings: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
-        for key in ("hidden_size", "word_embedding_dimension", "out_features"):
-            dimension = settings.get(key, dimension)
-    if not dimension:
-        msg = "its configuration does not say how long its vectors are"
-        raise ValueError(msg)
-    return dimension
+def _way(
+    name: str, folder: Path, config: EmbedConfig, layout: ModelLayout, ready: Path | None
+) -> tuple[Runtime, Precision]:
+    """Return what runs the model, in which precision: what the settings ask for, else the fastest that can."""
+    why_not = ""
+    if config.runtime != "sentence-transformers":
+        bert = layout.bert is not None and holds_bert(folder / WEIGHTS, layout.bert)
+        why_not = _no_onnx_because(config, layout, ready, bert=bert)
+        if not why_not:
+            if not bert:
+                return Runtime.ONNX_FILE, "full"
+            small = config.precision == "auto" and int8_is_exact()
+            return Runtime.GRAPH, "int8" if small else "full"
+        if config.runtime == "onnx":
+            raise EmbeddingUnavailableError(
+                f"onnxruntime cannot run the model {name}: {why_not}", hint="set embed.runtime to auto"
+            )
+    if missing := _missing(TORCH_MODULES):
+        raise EmbeddingUnavailableError(f"{' and '.join(missing)} not installed", hint=_INSTALL)
+    if why_not:
+        _LOGGER.info("the model %s runs with torch, slower than with onnxruntime: %s", name, why_not)
+    return Runtime.SENTENCE_TRANSFORMERS, "full"
+
+
+def _no_onnx_because(config: EmbedConfig, layout: ModelLayout, ready: Path | None, *, bert: bool) -> str:
+    if config.device != "cpu":
+        return f"embed.device is {config.device}"
+    if layout.pooling is None:
+        return (
+            "it has modules besides an encoder, mean or cls pooling and normalisation, or no tokenizer.json"
+        )
+    if not bert and ready is None:
+        return "it is no BERT, and no ONNX weights lie beside it"
+    if missing := _missing(GRAPH_MODULES if bert else FILE_MODULES):
+        return f"{' and '.join(missing)} not installed"
+    return ""
+
+
+def _ready_file(folder: Path, config: EmbedConfig) -> Path | None:
+    small = _READY_INT8 if config.precision == "auto" and int8_is_exact() else ()
+    files = [folder / "onnx" / name for name in (*small, _READY_FULL)]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _missing(modules: tuple[str, ...]) -> list[str]:
+    return [name for name in modules if importlib.util.find_spec(name) is None]
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The pool of embedding workers: texts in, vectors out, torch in other processes only.
+"""The pool of embedding workers: texts in, vectors out, the model's libraries in other processes only.
 
 In: texts, urgent (a question) or not (the backlog). Out: vectors, or an error that says why there are none.
 Promised: no process before the first text; an urgent batch waits for at most one batch in each worker; a
@@ -9,7 +9,6 @@ later and later, up to once in 30 s; after ``close`` no process of the pool is l
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import itertools
 import logging
 import queue
@@ -18,20 +17,21 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from receiver.config import EmbedConfig
-from receiver.embed.model import ModelSource, resolve_model
+from receiver.embed.model import resolve_model
 from receiver.embed.process import WorkerDiedError, WorkerProcess, WorkerRefusedError
+from receiver.embed.source import ModelSource
 from receiver.embed.worker import WorkerSettings
 from receiver.errors import EmbeddingFailedError, EmbeddingUnavailableError
 
 _LOGGER = logging.getLogger(__name__)
 _Vectors = list[NDArray[np.float32]]
 
-REQUIRED_MODULES = ("torch", "sentence_transformers")
 MAX_WAITING = 256
 """Batches that may wait for a worker; the backlog never has more than a few, so these are questions."""
 _FIRST_BACK_OFF_S = 1.0
@@ -58,9 +58,15 @@ class EmbedderPool:
     Threads: the methods belong to the event loop; the properties may be read from any thread.
     """
 
-    def __init__(self, config: EmbedConfig) -> None:
-        """Prepare; nothing is looked up before :meth:`start`, and nothing runs before the first text."""
+    def __init__(self, config: EmbedConfig, *, cache: Path | None = None) -> None:
+        """Prepare; nothing is looked up before :meth:`start`, and nothing runs before the first text.
+
+        Args:
+            config: Of the receiver.
+            cache: Folder where workers keep what they make of the model's weights; None: each makes its own.
+        """
         self._config = config
+        self._cache = cache
         self._source: ModelSource | None = None
         self._missing = None if config.enabled else "embeddings are switched off (embed.enabled)"
         self._queue: queue.PriorityQueue[_Job] = queue.PriorityQueue()
@@ -72,6 +78,11 @@ class EmbedderPool:
     def model(self) -> str:
         """Return the identity of the vectors; before ``start`` and without a model it ends in ``@none``."""
         return self._source.identity if self._source else f"{self._config.model}@none"
+
+    @property
+    def stand_in(self) -> str | None:
+        """Return the identity of vectors that questions may meet until a text has its own; see ModelSource."""
+        return self._source.stand_in if self._source else None
 
     @property
     def dimension(self) -> int:
@@ -119,7 +130,7 @@ class EmbedderPool:
         if self._missing or self._source:
             return
         try:
-            self._source = await asyncio.to_thread(_look_up, self._config)
+            self._source = await asyncio.to_thread(resolve_model, self._config)
         except EmbeddingUnavailableError as error:
             self._missing = str(error)
             _LOGGER.warning("search by meaning is off: %s", error)
@@ -128,7 +139,8 @@ class EmbedderPool:
         """Return for each text its chunks' vectors, shape ``(chunks, dimension)``, rows of unit length.
 
         Args:
-            texts: In batches of ``embed.batch_texts``; the first call starts the workers (5 to 10 s).
+            texts: In batches of ``embed.batch_texts``; the first call starts the workers (below a second; 5 to 10
+                with torch).
             urgent: Goes before everything that is not.
 
         Raises:
@@ -175,7 +187,8 @@ class EmbedderPool:
             return
         config = self._config
         settings = WorkerSettings(
-            path=str(self._source.path),
+            source=self._source,
+            cache=self._cache,
             device=config.device,
             threads=config.threads,
             chunk_tokens=config.chunk_tokens,
@@ -294,12 +307,3 @@ class _Worker(threading.Thread):
         if self._process is not None:
             self._process.stop(3.0)
             self._process = None
-
-
-def _look_up(config: EmbedConfig) -> ModelSource:
-    missing = [name for name in REQUIRED_MODULES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise EmbeddingUnavailableError(
-            f"{' and '.join(missing)} not installed", hint="pip install 'otlp-receiver[embed]'"
-        )
-    return resolve_model(config)

@@ -19,10 +19,13 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
-from receiver.embed.chunking import Chunks, Offsets, chunk_text
+from receiver.embed.chunking import Chunks, chunk_text
+from receiver.embed.encoders import Encoder, OnnxEncoder, SentenceTransformersEncoder
 from receiver.embed.frames import Frame, encode_frame, read_frame
+from receiver.embed.source import ModelSource, Runtime
 
 _NICENESS = 10
 
@@ -31,8 +34,9 @@ _NICENESS = 10
 class WorkerSettings:
     """What a worker has to know."""
 
-    path: str
-    """Folder of the model."""
+    source: ModelSource
+    cache: Path | None
+    """Folder of what is made from the model's weights."""
     device: str
     threads: int
     chunk_tokens: int
@@ -40,29 +44,28 @@ class WorkerSettings:
 
     def to_json(self) -> str:
         """Return the settings as the program takes them."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> WorkerSettings:
+        """Return the settings that :meth:`to_json` wrote."""
+        values = json.loads(text)
+        source = values.pop("source")
+        source.update(
+            path=Path(source["path"]), weights=Path(source["weights"]), runtime=Runtime(source["runtime"])
+        )
+        cache = values.pop("cache")
+        return cls(source=ModelSource(**source), cache=Path(cache) if cache else None, **values)
 
 
 class _Model:
-    """The loaded model. Slow to make: 5 to 10 s, most of it imports."""
+    """The loaded model and its way of cutting texts."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        import torch  # noqa: PLC0415 - after the environment is set, and never in the receiver
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - as above
-        from transformers.utils import logging as transformers_logging  # noqa: PLC0415 - as above
-
-        torch.set_num_threads(settings.threads)
-        library_log: Any = transformers_logging
-        library_log.set_verbosity_error()
-        library_log.disable_progress_bar()
-        self._model: Any = SentenceTransformer(settings.path, device=settings.device, local_files_only=True)
-        model = (
-            self._model
-        )  # sentence-transformers renamed the method in 5.3 and keeps the old name for a while
-        width: Any = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
-        self.dimension = int(width())
+        self._encoder = _load(settings)
+        self.dimension = self._encoder.dimension
         room = (
-            self._model.max_seq_length or settings.chunk_tokens + 2
+            self._encoder.max_tokens or settings.chunk_tokens + 2
         ) - 2  # the tokens that mark start and end
         self._chunk_tokens = min(settings.chunk_tokens, room)
         self._max_chunks = settings.max_chunks
@@ -71,13 +74,7 @@ class _Model:
         """Return the vectors of every text's chunks; a chunk that stands twice is embedded once."""
         chunked = [self._chunk(text) for text in texts]
         rows = {piece: row for row, piece in enumerate(dict.fromkeys(p for c in chunked for p in c.texts))}
-        vectors: Any = self._model.encode(
-            list(rows),
-            batch_size=max(1, len(texts)),
-            normalize_embeddings=True,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
+        vectors = self._encoder.encode(list(rows))
         ordered = vectors[[rows[piece] for c in chunked for piece in c.texts]].astype("<f4", copy=False)
         return Frame(
             {"chunks": [len(c.texts) for c in chunked], "cut": sum(c.cut for c in chunked)},
@@ -85,19 +82,21 @@ class _Model:
         )
 
     def _chunk(self, text: str) -> Chunks:
-        return chunk_text(text, self._offsets, chunk_tokens=self._chunk_tokens, max_chunks=self._max_chunks)
-
-    def _offsets(self, text: str) -> Offsets:
-        encoded: Any = self._model.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+        return chunk_text(
+            text, self._encoder.offsets, chunk_tokens=self._chunk_tokens, max_chunks=self._max_chunks
         )
-        offsets: Offsets = encoded["offset_mapping"]
-        return offsets
+
+
+def _load(settings: WorkerSettings) -> Encoder:
+    source = settings.source
+    if source.runtime is Runtime.SENTENCE_TRANSFORMERS:
+        return SentenceTransformersEncoder(source, device=settings.device, threads=settings.threads)
+    return OnnxEncoder(source, threads=settings.threads, cache=settings.cache)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Serve requests until the input ends; return 1 if the model cannot be loaded."""
-    settings = WorkerSettings(**json.loads(arguments[0]))
+    settings = WorkerSettings.from_json(arguments[0])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the receiver, which then ends its workers
     os.nice(_NICENESS)
     answers = os.dup(sys.stdout.fileno())

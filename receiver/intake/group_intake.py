@@ -1,9 +1,8 @@
-"""The asyncio queue of waiting requests and the group commit: implements ``receiver.ports.Intake``.
+"""The queue of waiting requests and the group commit: implements ``receiver.ports.Intake``.
 
-Requests wait in a queue bounded in bytes (by the transports' reservations). One task takes what waits, as one
-group, to the decoder; a second commits the group before, so that decoding and syncing overlap. No delay is
-added: a group is what arrived while the last one was worked on. Large requests have a decoder and a lane of
-their own, so that nobody's answer waits behind one.
+Requests wait in a queue bounded in bytes (by the transports' reservations). A worker takes what waits, as one group,
+decodes it and commits it. No delay is added: a group is what arrived while the last one was worked on. Large requests
+have a decoder and a worker of their own, so that nobody's answer waits behind one.
 """
 
 from __future__ import annotations
@@ -11,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import xxhash
 
@@ -23,56 +20,31 @@ from receiver.config import Settings
 from receiver.duplicates import DuplicateWindow
 from receiver.errors import (
     BusyError,
-    PermanentError,
     ReceiverError,
-    RetryableError,
     ShuttingDownError,
     SpoolUnavailableError,
 )
+from receiver.intake.disk_watch import DiskWatch
+from receiver.intake.group_worker import Committer, Group, GroupWorker
+from receiver.intake.waiting_request import Lane, WaitingRequest
 from receiver.ports import (
     Clock,
-    Columns,
     CommittedGroup,
-    DecodedGroup,
     Decoder,
     ExportRequest,
     Loading,
     Outcome,
     RecentKey,
     Spool,
-    SpoolEntry,
-    Verdict,
+    Transport,
 )
 from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
-from receiver.telemetry.trouble import Trouble
 
 _LOG = logging.getLogger(__name__)
 _LARGE_BYTES = 2 << 20
 _HASH_ON_LOOP_BYTES = 1 << 20  # about 0.1 ms
-_PROBE_S = 1.0
-"""A disk in trouble is tried so often when no request does it: who is not ready may get none."""
-
-
-@dataclass(eq=False)
-class _Waiting:
-    """One request between its arrival and its answer."""
-
-    request: ExportRequest
-    key: bytes
-    answer: asyncio.Future[Outcome]
-    verdict: Verdict | None = None
-    import_keys: Sequence[bytes] = ()
-    followers: int = 0
-    """Retries that share this request's commit."""
-
-
-@dataclass
-class _Group:
-    """Requests that are decoded and committed together."""
-
-    waiting: list[_Waiting]
-    columns: list[Columns] = field(default_factory=list)
+_LEAST_WAIT_S = 0.05
 
 
 class GroupIntake:
@@ -108,21 +80,17 @@ class GroupIntake:
         self._metrics = metrics
         self._clock = clock
         self._budget = ByteBudget(settings.limits.waiting_bytes)
-        self._seed = spool.uuid.int & 0xFFFF_FFFF_FFFF_FFFF
-        self._pending: dict[bytes, _Waiting] = {}
-        self._duplicates: Counter[Signal] = Counter()
-        self._lanes = (_Lane(), _Lane())
-        self._commits: asyncio.Queue[_Group] = asyncio.Queue(maxsize=1)
-        self._executors = [ThreadPoolExecutor(1, name) for name in ("decode", "decode-large", "spool")]
+        seed = spool.uuid.int & 0xFFFF_FFFF_FFFF_FFFF
+        self._seeds = {signal: seed ^ number for number, signal in enumerate(Signal, 1)}
+        self._pending: dict[bytes, WaitingRequest] = {}
+        self._none_pending = asyncio.Event()
+        self._none_pending.set()
+        self._lanes = (Lane(), Lane())
+        self._disk = DiskWatch(spool, metrics, patience_s=settings.limits.wait_s)
+        self._committer: Committer | None = None
+        self._workers: list[GroupWorker] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
-        self._refusing = Trouble(_LOG, "the spool cannot be written", over="the spool can be written again")
-        self._crawling = Trouble(
-            _LOG, "the spool's disk is slow", over="the spool's disk is as fast as it must be"
-        )
-        self._in_trouble = asyncio.Event()
-        self._commit_began: float | None = None
-        self._commit_ended = 0.0
 
     @property
     def budget(self) -> ByteBudget:
@@ -132,13 +100,7 @@ class GroupIntake:
     @property
     def spool_problem(self) -> str | None:
         """Return why requests cannot be made durable, or not in the time that a client waits; None if they can."""
-        if self._refusing.text is not None:
-            return self._refusing.text
-        if self._commit_began is not None:
-            waited_s = time.monotonic() - self._commit_began
-            if waited_s > self._settings.limits.wait_s:
-                return f"the disk is slow: a commit has been waiting for it for {waited_s:.0f} s"
-        return self._crawling.text and f"the disk is slow: {self._crawling.text}"
+        return self._disk.problem(self._committer.began if self._committer else None)
 
     @property
     def pending_requests(self) -> int:
@@ -146,70 +108,98 @@ class GroupIntake:
         return len(self._pending)
 
     def start(self) -> None:
-        """Set the lanes and the committer going; they end with :meth:`close`."""
+        """Set the lanes and their workers going; they end with :meth:`close`."""
         loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._drain(lane, decoder, executor), name=f"intake {name}")
-            for lane, decoder, executor, name in zip(
-                self._lanes, self._decoders, self._executors, ("usual", "large"), strict=False
+        self._committer = committer = Committer(self._spool, loop, self)
+        self._workers = [
+            GroupWorker(
+                name,
+                lane,
+                decoder,
+                committer=committer,
+                loop=loop,
+                results=self,
+                limits=self._settings.intake,
+                metrics=self._metrics,
+            )
+            for name, lane, decoder in zip(
+                ("intake", "intake-large"), self._lanes, self._decoders, strict=True
             )
         ]
-        self._tasks.append(loop.create_task(self._commit_groups(), name="intake commit"))
-        self._tasks.append(loop.create_task(self._probe_disk(), name="intake probe"))
+        self._tasks = [
+            *(loop.create_task(lane.run(self._loading.pace), name="intake lane") for lane in self._lanes),
+            loop.create_task(self._disk.run(committer), name="intake disk"),
+        ]
 
     async def close(self) -> None:
         """Commit and answer everything that was taken in, then stop; new requests are told to come again."""
         self._stopping = True
-        while self._pending:
-            await asyncio.wait([w.answer for w in self._pending.values()])
+        await self._none_pending.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._count_duplicates()
-        for executor in self._executors:
-            await asyncio.to_thread(executor.shutdown, wait=True)
+        for lane in self._lanes:
+            lane.end()
+        for worker in self._workers:
+            await asyncio.to_thread(worker.join)
+        if self._committer is not None:
+            try:
+                await asyncio.to_thread(self._committer.commit_duplicates)
+            except ReceiverError as error:
+                _LOG.warning("the count of the last retries is lost: %s", error)
 
     async def accept(
         self, request: ExportRequest, *, wait_s: float, import_keys: Sequence[bytes] = ()
     ) -> Outcome:
         """Return once the accepted records are on disk and synced; see the port."""
-        if self._stopping:
-            raise ShuttingDownError("the receiver is stopping", hint="send again, to the next one")
-        deadline = time.perf_counter() + wait_s
-        await self._wait_for_room(wait_s)
-        key = await self._key(request)
-        if import_keys:  # it is new by its keys, whatever its bytes look like
-            key = xxhash.xxh3_128_digest(key + import_keys[0])
-        known = self._window.find(key)
-        if known is not None:
-            return self._repeated(request, known)
-        waiting = self._pending.get(key)
-        if waiting is None:
-            waiting = _Waiting(
-                request, key, asyncio.get_running_loop().create_future(), import_keys=import_keys
-            )
-            # Nobody may be left to look at the answer; a failure is logged where it happens.
-            waiting.answer.add_done_callback(lambda future: future.cancelled() or future.exception())
-            self._pending[key] = waiting
-            self._lanes[len(request.body) > _LARGE_BYTES].put(waiting)
-            follows = False
-        else:
-            waiting.followers += 1
-            follows = True
+        taken_up = False
         try:
-            async with asyncio.timeout(max(deadline - time.perf_counter(), 0.05)):
-                outcome = await asyncio.shield(waiting.answer)
-        except TimeoutError:
-            raise BusyError(
-                f"the request was not on disk within {wait_s:.1f} s",
-                hint="send it again: if it got there meanwhile, it is recognised and not stored twice",
-            ) from None
+            if self._stopping:
+                raise ShuttingDownError("the receiver is stopping", hint="send again, to the next one")
+            deadline = time.perf_counter() + wait_s
+            if not self._loading.has_room:
+                await self._wait_for_room(wait_s)
+            if len(request.body) <= _HASH_ON_LOOP_BYTES:
+                key = self._key(request, import_keys)
+            else:
+                key = await asyncio.to_thread(self._key, request, import_keys)
+            known = self._window.find(key)
+            if known is not None:
+                return self._repeated(request, known)
+            waiting = self._pending.get(key)
+            if waiting is None:
+                taken_up = True
+                return await self._answer_of(self._take_up(request, key, import_keys), deadline, wait_s)
+            outcome = await self._answer_of(waiting, deadline, wait_s)
         finally:
-            if follows:
-                waiting.followers -= 1
-        if follows:
-            self._metrics.duplicate(request.signal, request.transport)
-            self._count_repeat(request, waiting.verdict.records if waiting.verdict else 0)
+            if not taken_up:
+                self._budget.release(len(request.body))
+        self._metrics.duplicate(request.signal, request.transport)
+        self._count_repeat(request, waiting.verdict.records if waiting.verdict else 0)
+        return outcome
+
+    def _take_up(self, request: ExportRequest, key: bytes, import_keys: Sequence[bytes]) -> WaitingRequest:
+        waiting = WaitingRequest(request, key, import_keys)
+        self._pending[key] = waiting
+        self._none_pending.clear()
+        self._lanes[len(request.body) > _LARGE_BYTES].put(waiting)
+        return waiting
+
+    async def _answer_of(self, waiting: WaitingRequest, deadline: float, wait_s: float) -> Outcome:
+        """Return the outcome of a request that was taken up; whoever stops waiting leaves it to go on.
+
+        A timer and a future, not ``asyncio.timeout`` and ``shield``: every request comes through here.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Outcome | ReceiverError] = loop.create_future()
+        waiting.answers.append(answer)
+        timer = loop.call_later(max(deadline - time.perf_counter(), _LEAST_WAIT_S), _give_up, answer, wait_s)
+        try:
+            outcome = await answer
+        finally:
+            timer.cancel()
+        if isinstance(outcome, ReceiverError):
+            raise outcome
         return outcome
 
     def _repeated(self, request: ExportRequest, known: RecentKey) -> Outcome:
@@ -222,7 +212,8 @@ class GroupIntake:
         return Outcome(0, f"{note}; {known.outcome.message}" if known.outcome.message else note)
 
     def _count_repeat(self, request: ExportRequest, records: int) -> None:
-        self._duplicates[request.signal] += records
+        if self._committer is not None:
+            self._committer.count_duplicates(request.signal, records)
         self._metrics.accepted(request.signal, request.transport, records)
 
     async def _wait_for_room(self, wait_s: float) -> None:
@@ -235,182 +226,69 @@ class GroupIntake:
                 hint="the store does not keep up or has stopped; see /readyz",
             ) from None
 
-    async def _key(self, request: ExportRequest) -> bytes:
-        seed = self._seed ^ (list(Signal).index(request.signal) + 1)
-        if len(request.body) <= _HASH_ON_LOOP_BYTES:
-            return xxhash.xxh3_128_digest(request.body, seed=seed)
-        return await asyncio.to_thread(xxhash.xxh3_128_digest, request.body, seed)
+    def _key(self, request: ExportRequest, import_keys: Sequence[bytes]) -> bytes:
+        key = xxhash.xxh3_128_digest(request.body, seed=self._seeds[request.signal])
+        if import_keys:  # it is new by its keys, whatever its bytes look like
+            key = xxhash.xxh3_128_digest(key + import_keys[0])
+        return key
 
-    async def _drain(self, lane: _Lane, decoder: Decoder, executor: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
-        limits = self._settings.intake
-        while True:
-            waiting = await lane.take(limits.group_bytes, limits.group_requests)
-            group = _Group(waiting)
-            started = time.perf_counter()
-            for signal in Signal:
-                members = [w for w in waiting if w.request.signal is signal]
-                if not members:
-                    continue
-                try:
-                    decoded = await loop.run_in_executor(
-                        executor, decoder.decode, [w.request for w in members]
-                    )
-                except Exception:  # noqa: BLE001 - task boundary: one group's failure must not end the intake
-                    _LOG.exception("decoding failed; the clients are told to retry")
-                    self._refuse(
-                        members, RetryableError("the request could not be decoded now", hint="retry")
-                    )
-                    continue
-                self._judge(members, decoded)
-                group.columns += decoded.columns
-            self._metrics.decoded(time.perf_counter() - started)
-            group.waiting = [w for w in waiting if w.verdict is not None]
-            if group.waiting:
-                await self._commits.put(group)
-
-    def _judge(self, members: Sequence[_Waiting], decoded: DecodedGroup) -> None:
-        for waiting, verdict in zip(members, decoded.verdicts, strict=True):
-            if verdict is None:
-                self._lanes[1].put(waiting)  # to the patient decoder
-            elif isinstance(verdict, PermanentError):
-                self._refuse([waiting], verdict)
-            else:
-                waiting.verdict = verdict
-
-    async def _commit_groups(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            group = await self._commits.get()
-            await self._loading.pace()
-            duplicates, self._duplicates = self._duplicates, Counter()
-            started = self._commit_began = time.monotonic()
-            try:
-                sequences = await loop.run_in_executor(
-                    self._executors[-1], self._append, [_entry(w) for w in group.waiting], duplicates
-                )
-            except Exception as error:  # noqa: BLE001 - task boundary: the next group may succeed
-                self._duplicates.update(duplicates)
-                self._disk_failed(error)
-                if not isinstance(error, ReceiverError):
-                    error = SpoolUnavailableError("the request could not be written to disk")
-                self._refuse(group.waiting, error)
-                continue
-            finally:
-                self._commit_began, self._commit_ended = None, time.monotonic()
-            self._metrics.committed(self._commit_ended - started)
-            self._disk_worked(self._commit_ended - started)
-            self._committed(group, sequences)
-
-    async def _probe_disk(self) -> None:
-        """While the disk is in trouble and nobody else finds out whether it still is: find out."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._in_trouble.wait()
-            await asyncio.sleep(_PROBE_S)
-            if self._commit_began is not None or time.monotonic() - self._commit_ended < _PROBE_S:
-                continue
-            started = time.monotonic()
-            try:
-                await loop.run_in_executor(self._executors[-1], self._spool.verify_writable)
-            except Exception as error:  # noqa: BLE001 - task boundary: as of a commit
-                self._disk_failed(error)
-            else:
-                self._disk_worked(time.monotonic() - started)
-
-    def _disk_worked(self, seconds: float) -> None:
-        self._refusing.ended()
-        self._metrics.spool_writable.set(1)
-        if seconds > self._settings.limits.wait_s:
-            self._crawling.happened(f"a commit took {seconds:.1f} s")
-            self._in_trouble.set()
-        else:
-            self._crawling.ended()
-            self._in_trouble.clear()
-
-    def _disk_failed(self, error: Exception) -> None:
-        self._refusing.happened(str(error), error=None if isinstance(error, ReceiverError) else error)
-        self._metrics.spool_writable.set(0)
-        self._in_trouble.set()
-
-    def _append(self, entries: list[SpoolEntry], duplicates: Counter[Signal]) -> list[int]:
-        return self._spool.append(entries, duplicates=duplicates)
-
-    def _committed(self, group: _Group, sequences: list[int]) -> None:
+    def committed(self, group: Group, sequences: list[int], seconds: float) -> None:
+        """Answer a group that is on disk and hand it to the loader."""
+        self._metrics.committed(seconds)
+        self._disk.worked(seconds)
         now = self._clock()
         records: Counter[Signal] = Counter()
+        accepted: Counter[tuple[Signal, Transport]] = Counter()
+        payload_bytes = 0
         for waiting in group.waiting:
             verdict, request = waiting.verdict, waiting.request
             assert verdict is not None  # noqa: S101 - only requests with a verdict are committed
             records[request.signal] += verdict.records
+            accepted[request.signal, request.transport] += verdict.records
+            payload_bytes += len(verdict.payload)
             if verdict.identifiable:
                 self._window.remember(RecentKey(waiting.key, now, verdict.outcome, verdict.records))
-            self._report(request, verdict)
-            self._answer(waiting, verdict.outcome)
-        payload_bytes = sum(len(w.verdict.payload) for w in group.waiting if w.verdict)
+            if verdict.outcome.rejected:
+                self._metrics.rejected(request.signal, request.transport, verdict.outcome.rejected)
+            elif verdict.outcome.message:
+                self._metrics.warned(request.signal, request.transport)
+            waiting.answer(verdict.outcome)
+        for (signal, transport), count in accepted.items():
+            self._metrics.accepted(signal, transport, count)
+        self._done_with(group.waiting)
         self._loading.offer(CommittedGroup(sequences, group.columns, records, payload_bytes))
 
-    def _report(self, request: ExportRequest, verdict: Verdict) -> None:
-        self._metrics.accepted(request.signal, request.transport, verdict.records)
-        if verdict.outcome.rejected:
-            self._metrics.rejected(request.signal, request.transport, verdict.outcome.rejected)
-        elif verdict.outcome.message:
-            self._metrics.warned(request.signal, request.transport)
+    def not_committed(self, group: Group, error: Exception) -> None:
+        """Tell the clients of a group that nothing of it is on disk."""
+        self._disk.failed(error)
+        if not isinstance(error, ReceiverError):
+            error = SpoolUnavailableError("the request could not be written to disk")
+        self.refused(group.waiting, error)
 
-    def _answer(self, waiting: _Waiting, outcome: Outcome) -> None:
-        self._pending.pop(waiting.key, None)
-        if not waiting.answer.done():
-            waiting.answer.set_result(outcome)
-
-    def _refuse(self, members: Sequence[_Waiting], error: ReceiverError) -> None:
+    def refused(self, members: Sequence[WaitingRequest], error: ReceiverError) -> None:
+        """Tell clients that their requests were refused."""
         for waiting in members:
-            self._pending.pop(waiting.key, None)
-            if not waiting.answer.done():
-                waiting.answer.set_exception(error)
+            waiting.answer(error)
+        self._done_with(members)
 
-    async def _count_duplicates(self) -> None:
-        """Make the count of retries durable that came after the last commit."""
-        if self._duplicates:
-            try:
-                await asyncio.to_thread(self._append, [], self._duplicates)
-            except ReceiverError as error:
-                _LOG.warning("the count of the last retries is lost: %s", error)
+    def put_off(self, members: Sequence[WaitingRequest]) -> None:
+        """Give requests to the patient decoder."""
+        for waiting in members:
+            self._lanes[1].put(waiting)
 
-
-class _Lane:
-    """Requests of one lane, in the order of their arrival."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[_Waiting] = deque()
-        self._arrived = asyncio.Event()
-
-    def put(self, waiting: _Waiting) -> None:
-        self._waiting.append(waiting)
-        self._arrived.set()
-
-    async def take(self, max_bytes: int, max_requests: int) -> list[_Waiting]:
-        """Return at least one request: what waits now, up to the limits."""
-        await self._arrived.wait()
-        taken = [self._waiting.popleft()]
-        size = len(taken[0].request.body)
-        while self._waiting and len(taken) < max_requests:
-            size += len(self._waiting[0].request.body)
-            if size > max_bytes:
-                break
-            taken.append(self._waiting.popleft())
-        if not self._waiting:
-            self._arrived.clear()
-        return taken
+    def _done_with(self, members: Sequence[WaitingRequest]) -> None:
+        for waiting in members:
+            del self._pending[waiting.key]
+        if not self._pending:
+            self._none_pending.set()
+        self._budget.release(sum(len(waiting.request.body) for waiting in members))
 
 
-def _entry(waiting: _Waiting) -> SpoolEntry:
-    verdict = waiting.verdict
-    assert verdict is not None  # noqa: S101 - only requests with a verdict are committed
-    return SpoolEntry(
-        signal=waiting.request.signal,
-        payload=verdict.payload,
-        records=verdict.records,
-        outcome=verdict.outcome,
-        key=waiting.key if verdict.identifiable else None,
-        import_keys=waiting.import_keys,
-    )
+def _give_up(answer: asyncio.Future[Outcome | ReceiverError], wait_s: float) -> None:
+    if not answer.done():
+        answer.set_result(
+            BusyError(
+                f"the request was not on disk within {wait_s:.1f} s",
+                hint="send it again: if it got there meanwhile, it is recognised and not stored twice",
+            )
+        )

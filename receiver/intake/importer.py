@@ -59,9 +59,9 @@ class UnitImporter:
     async def _accept(self, gate: asyncio.Semaphore, signal: Signal, units: list[ImportUnit]) -> Outcome:
         async with gate:
             body = b"".join(unit.payload for unit in units)
-            async with self._intake.budget.held(len(body), wait_s=_WAIT_S):
-                return await self._intake.accept(
-                    ExportRequest(signal, body, transport=Transport.IMPORT),
-                    wait_s=_WAIT_S,
-                    import_keys=[unit.key for unit in units],
-                )
+            await self._intake.budget.reserve(len(body), wait_s=_WAIT_S)
+            return await self._intake.accept(
+                ExportRequest(signal, body, transport=Transport.IMPORT),
+                wait_s=_WAIT_S,
+                import_keys=[unit.key for unit in units],
+            )

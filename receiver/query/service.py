@@ -157,7 +157,8 @@ class QueryService:
                     self._reader.count_texts(self._embedder.model),
                     self._nearest_records(vector, filters, limit, least),
                 )
-                note = f"{pending} texts have no vector yet and were not searched" if pending else None
+                unseen = max(0, pending - self._index.stand_ins)
+                note = f"{unseen} texts have no vector yet and were not searched" if unseen else None
                 return SearchAnswer(_explained(rows, question), "meaning", least, pending, note)
         rows = await self._matching_records(question, filters, limit, threshold or 0.0)
         _, pending = await self._reader.count_texts(self._embedder.model)

@@ -38,7 +38,7 @@ from receiver.spool.fair_lock import FairLock
 from receiver.spool.file_lock import FileLock
 from receiver.spool.lost_tail import report_lost_tail
 from receiver.spool.spool_reader import SpoolReader
-from receiver.spool.spool_schema import PAGE_BYTES, VERSION, connect, make_file, prepare
+from receiver.spool.spool_schema import VERSION, connect, make_file, prepare
 
 logger = logging.getLogger("receiver.spool")
 
@@ -50,6 +50,7 @@ _SLICE_REQUESTS = 256
 _SLICE_BYTES = 8 << 20
 _SLICE_KEYS = 4096
 _STATEMENT_KEYS = 2048
+_STATEMENT_ROWS = 64
 _LAST = (1 << 63) - 1
 
 # What the accounts count; cast, because damaged bytes may have become another type.
@@ -90,6 +91,7 @@ class SqliteSpool:
                 self._writer = connect(path)
                 undo.callback(self._writer.close)
                 self._uuid = prepare(self._writer, path)
+                (self._page_bytes,) = self._writer.execute("PRAGMA page_size").fetchone()
                 if stopped_hard:
                     report_lost_tail(self._writer, wal, clock())
                 self._writer.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
@@ -139,8 +141,9 @@ class SqliteSpool:
             sequences = list(range(first, first + len(entries)))
             now = self._clock()
             with self._commit("write") as writer:
-                writer.executemany(
-                    "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                _insert(
+                    writer,
+                    "requests",
                     [
                         (
                             *(sequence, e.signal.value, e.records, len(e.payload), checksum, now, e.key),
@@ -149,8 +152,9 @@ class SqliteSpool:
                         for sequence, e, checksum in zip(sequences, entries, checksums, strict=True)
                     ],
                 )
-                writer.executemany(
-                    "INSERT INTO payloads VALUES (?, ?)",
+                _insert(
+                    writer,
+                    "payloads",
                     [(sequence, e.payload) for sequence, e in zip(sequences, entries, strict=True)],
                 )
                 _remember_imports(writer, [key for e in entries for key in e.import_keys])
@@ -302,11 +306,11 @@ class SqliteSpool:
         """
         with self._checkpoint_lock:
             copied = self._checkpoint()
-            if copied * PAGE_BYTES <= WAL_BYTES:
+            if copied * self._page_bytes <= WAL_BYTES:
                 return
             for _ in range(_PASSES):
                 before, copied = copied, self._checkpoint()
-                if (copied - before) * PAGE_BYTES <= _REST_BYTES:
+                if (copied - before) * self._page_bytes <= _REST_BYTES:
                     break
             with self._reader.held_back(), self._write_lock:
                 self._checkpoint()
@@ -359,7 +363,7 @@ class SqliteSpool:
             return
         with disk_errors_named("read", self._folder):
             (pages,) = self._writer.execute("PRAGMA freelist_count").fetchone()
-        if free < self._min_free_bytes // 4 or free + pages * PAGE_BYTES < self._min_free_bytes:
+        if free < self._min_free_bytes // 4 or free + pages * self._page_bytes < self._min_free_bytes:
             raise SpoolUnavailableError(
                 "the disk is full but for the reserve (spool.min_free_bytes)",
                 hint="free space on the disk of the data directory",
@@ -421,8 +425,20 @@ class SqliteSpool:
         return int(frames)
 
 
+def _insert(writer: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert the rows, many in a statement: Python lets go of its lock at each, and waits to get it back.
+
+    Beside one busy thread a commit of 64 requests took 110 ms with a statement a row.
+    """
+    for start in range(0, len(rows), _STATEMENT_ROWS):
+        page = rows[start : start + _STATEMENT_ROWS]
+        row = f"({', '.join('?' * len(page[0]))})"
+        values = ", ".join([row] * len(page))
+        writer.execute(f"INSERT INTO {table} VALUES {values}", [value for each in page for value in each])
+
+
 def _remember_imports(writer: sqlite3.Connection, keys: list[bytes]) -> None:
-    """Insert the keys, many in a statement: Python lets go of its lock at each, and waits to get it back."""
+    """Insert the keys, many in a statement, as :func:`_insert` does."""
     for start in range(0, len(keys), _STATEMENT_KEYS):
         page = keys[start : start + _STATEMENT_KEYS]
         writer.execute(f"INSERT OR IGNORE INTO imports VALUES {', '.join(['(?)'] * len(page))}", page)

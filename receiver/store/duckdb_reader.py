@@ -6,13 +6,15 @@ reads the file without a server gives a factory of cursors of its own read-only 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from uuid import UUID
 
 import duckdb
 
 from receiver.config import QueryConfig
-from receiver.errors import StoreUnavailableError
+from receiver.errors import ReceiverError, StoreUnavailableError
 from receiver.ports import PendingText, Rows
 from receiver.questions import (
     Filters,
@@ -28,6 +30,7 @@ from receiver.questions import (
     WindowFigures,
     WindowQuestion,
 )
+from receiver.signals import Signal
 from receiver.store import (
     read_counts,
     read_metrics,
@@ -39,9 +42,12 @@ from receiver.store import (
     read_traces,
     sql_sandbox,
 )
+from receiver.store.place_keeper import PlaceKeeper
+from receiver.store.read_filters import HOT_COLUMNS
 from receiver.store.read_pool import ReadPool
 from receiver.store.record_stream import record_stream
 from receiver.store.row_moves import RowMoves
+from receiver.store.row_places import STRETCH_ROWS, RowPlaces
 
 
 class DuckDbReader:
@@ -59,6 +65,8 @@ class DuckDbReader:
         sql_limits: sql_sandbox.SqlLimits | None = None,
         on_failure: Callable[[], None] = lambda: None,
         moves: RowMoves | None = None,
+        places_folder: Path | None = None,
+        stretch_rows: int = STRETCH_ROWS,
     ) -> None:
         """Start without threads.
 
@@ -69,17 +77,23 @@ class DuckDbReader:
             sql_limits: What user SQL may cost; the defaults of :class:`QueryConfig` if None.
             on_failure: Called on the loop when the database failed under a question: it may have given up.
             moves: Tells when the writer moves rows; None: nobody writes.
+            places_folder: Takes the file of what :meth:`follow` learns; None: it is kept in memory.
+            stretch_rows: Rows that it learns of at a time.
         """
         self._connect = connect
         self._pool = ReadPool(
             connect, readers=readers, timeout_s=timeout_s, on_failure=on_failure, moves=moves
         )
+        self._keeper = PlaceKeeper(moves, places_folder, stretch_rows=stretch_rows)
+        self._text_counts = read_texts.TextCounts()
         self._sql_limits = sql_limits or sql_sandbox.SqlLimits.from_config(QueryConfig())
 
     async def search_records(self, similarities: Mapping[UUID, float], filters: Filters, limit: int) -> Rows:
         """Return the best record of each trace that has one of these texts."""
         return await self._pool.run(
-            lambda cursor: read_search.records_of_texts(cursor, similarities, filters, limit)
+            lambda cursor: read_search.records_of_texts(
+                cursor, similarities, filters, limit, self._all_places()
+            )
         )
 
     async def match_text(self, words: Sequence[str], filters: Filters, limit: int) -> Rows:
@@ -91,7 +105,9 @@ class DuckDbReader:
     async def trace(self, trace_id: UUID, *, limit: int) -> TraceRecords:
         """Return the spans and log records of a trace."""
         return await self._pool.run(
-            lambda cursor: read_traces.records_of_trace(cursor, trace_id, limit=limit)
+            lambda cursor: read_traces.records_of_trace(
+                cursor, trace_id, limit=limit, places=self._all_places()
+            )
         )
 
     async def trace_spans(self, trace_ids: Sequence[UUID], *, limit: int) -> Rows:
@@ -106,7 +122,12 @@ class DuckDbReader:
 
     async def traces(self, filters: Filters, limit: int) -> Rows:
         """Return the traces that have a span that passes, newest first."""
-        return await self._pool.run(lambda cursor: read_traces.newest_traces(cursor, filters, limit))
+        self._want_attributes(filters)
+        return await self._pool.run(
+            lambda cursor: read_traces.newest_traces(
+                cursor, filters, limit, self._keeper.places(Signal.TRACES)
+            )
+        )
 
     async def logs(self, filters: Filters, limit: int) -> Rows:
         """Return log records, newest first."""
@@ -157,7 +178,7 @@ class DuckDbReader:
 
     async def count_texts(self, model: str) -> tuple[int, int]:
         """Return how many texts have a vector of this model, and how many wait for one."""
-        return await self._pool.run(lambda cursor: read_texts.count_texts(cursor, model))
+        return await self._pool.run(lambda cursor: self._text_counts.counts(cursor, model))
 
     def vectors(self, model: str, *, batch_rows: int = 8192) -> Iterator[VectorBatch]:
         """Yield every vector of this model; the cursor lives as long as the iteration.
@@ -173,6 +194,34 @@ class DuckDbReader:
         finally:
             cursor.close()
 
+    async def follow(self, *, every_s: float = 1.0) -> None:
+        """Learn where rows are, for as long as this runs: questions by id then read those rows only.
+
+        Cancellation: what was learnt stays good.
+        """
+        while True:
+            try:
+                more = await self._pool.run(self._keeper.step)
+            except (
+                ReceiverError
+            ):  # the store cannot be read now, or has no place free; questions say so themselves
+                more = False
+            await asyncio.sleep(0 if more else every_s)
+
+    async def learn(self) -> None:
+        """Return when all rows that can be known of now are known, attributes included."""
+        self._keeper.want_attributes()
+        while await self._pool.run(self._keeper.step):
+            pass
+
+    def _all_places(self) -> Mapping[Signal, RowPlaces]:
+        return {signal: self._keeper.places(signal) for signal in (Signal.TRACES, Signal.LOGS)}
+
+    def _want_attributes(self, filters: Filters) -> None:
+        if set(filters.attributes) - set(HOT_COLUMNS[Signal.TRACES]):
+            self._keeper.want_attributes()
+
     def close(self) -> None:
         """Take no more questions."""
         self._pool.close()
+        self._keeper.close()

@@ -77,14 +77,14 @@ def newest_logs(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int)
 def dimensions(
     cursor: duckdb.DuckDBPyConnection, records: Rows
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return the resources and the scopes that records name, by id."""
+    """Return the resources and the scopes that records name, by id; copies after a crash are equal."""
     resources = cursor.execute(
-        "SELECT DISTINCT ON (resource_id) resource_id, attributes, dropped_attributes_count, entity_refs,"
+        "SELECT resource_id, attributes, dropped_attributes_count, entity_refs,"
         " schema_url FROM resources WHERE resource_id IN (SELECT unnest(?::UUID[]))",
         [sorted({record["resource_id"] for record in records})],
     ).fetchall()
     scopes = cursor.execute(
-        "SELECT DISTINCT ON (scope_id) scope_id, name, version, attributes, dropped_attributes_count, schema_url"
+        "SELECT scope_id, name, version, attributes, dropped_attributes_count, schema_url"
         " FROM scopes WHERE scope_id IN (SELECT unnest(?::UUID[]))",
         [sorted({record["scope_id"] for record in records})],
     ).fetchall()
@@ -120,15 +120,14 @@ def _fetch(
     order: str,
     limit: int | None,
 ) -> list[dict[str, Any]]:
+    ordered = f" ORDER BY {order}, r.rowid" if order else ""
+    if limit is None:
+        return _rows(cursor, table, f"{where}{ordered}", values)
     # Narrow columns first: sorting whole records costs many times the memory.
     chosen = f"SELECT r.rowid FROM {table} r WHERE {where}"
     if order:
         chosen += f" ORDER BY {order}"
-    if limit is not None:
-        chosen += " LIMIT ?"
-        values = [*values, limit]
-    ordered = f" ORDER BY {order}, r.rowid" if order else ""
-    return _rows(cursor, table, f"r.rowid IN ({chosen}){ordered}", values)
+    return _rows(cursor, table, f"r.rowid IN ({chosen} LIMIT ?){ordered}", [*values, limit])
 
 
 def _rows(

@@ -11,29 +11,41 @@ import duckdb
 from receiver.ports import Rows
 from receiver.questions import Filters
 from receiver.signals import Signal
+from receiver.store.read_best_hits import HitFinder
 from receiver.store.read_filters import TIME, Conditions, conditions
 from receiver.store.read_records import TABLES, records_at
+from receiver.store.row_places import RowPlaces
 
 _SEARCHED = (Signal.TRACES, Signal.LOGS)
 _HITS_PER_RESULT = 10
 """Hits among which the best results are looked for first; a trace may have many."""
+_Group = tuple[dict[str, Any], dict[str, Any], int]
+"""The place of the best record of a trace, its similarity and time, and how many hits the trace has."""
 _OWN_TEXT = {Signal.TRACES: "r.name", Signal.LOGS: "r.body"}
 
 
 def records_of_texts(
-    cursor: duckdb.DuckDBPyConnection, similarities: Mapping[UUID, float], filters: Filters, limit: int
+    cursor: duckdb.DuckDBPyConnection,
+    similarities: Mapping[UUID, float],
+    filters: Filters,
+    limit: int,
+    places: Mapping[Signal, RowPlaces],
 ) -> Rows:
     """Return the best record of each trace that has one of these texts."""
+    asked = {signal: conditions(filters, signal, cursor) for signal in _searched(cursor, filters)}
+    if all(places[signal].known_rows or signal is Signal.LOGS for signal in asked):
+        chosen = _first_groups_by_places(HitFinder(cursor, places, asked, similarities), limit)
+        if chosen is not None:
+            return _whole_records(cursor, chosen)
     found = "found AS (SELECT unnest(?::UUID[]) AS text_id, unnest(?::DOUBLE[]) AS similarity)"
     values: list[Any] = [list(similarities), list(similarities.values())]
     hits: list[str] = []
-    for signal in _searched(cursor, filters):
-        asked = conditions(filters, signal)
+    for signal, passing in asked.items():
         hits.append(
             f"SELECT {_hit(signal)}, f.similarity FROM {TABLES[signal]} r JOIN found f USING (text_id)"
-            f" WHERE {asked.sql}"
+            f" WHERE {passing.sql}"
         )
-        values.extend(asked.values)
+        values.extend(passing.values)
     return _best(cursor, found, hits, values, limit)
 
 
@@ -96,6 +108,10 @@ def _best(
             " ORDER BY score DESC LIMIT ?",
             [*values, limit],
         ).fetchall()
+    return _whole_records(cursor, chosen)
+
+
+def _whole_records(cursor: duckdb.DuckDBPyConnection, chosen: Sequence[_Group]) -> Rows:
     by_place: dict[tuple[str, int], dict[str, Any]] = {}
     for signal in _SEARCHED:
         records = [best["record"] for best, _, _ in chosen if best["signal"] == signal.value]
@@ -114,7 +130,7 @@ def _best(
 
 def _first_groups(
     cursor: duckdb.DuckDBPyConnection, with_hits: str, values: list[Any], limit: int
-) -> list[tuple[dict[str, Any], dict[str, Any], int]] | None:
+) -> list[_Group] | None:
     """Return the best record of each trace where the best hits alone tell, or None where all are to be grouped.
 
     Grouping tens of thousands of hits costs several times what finding the best of them does.
@@ -128,7 +144,29 @@ def _first_groups(
         " ORDER BY similarity DESC, time DESC",
         [*values, look],
     ).fetchall()
-    groups: dict[Any, tuple[dict[str, Any], dict[str, Any], int]] = {}
+    return _grouped(best, look, limit)
+
+
+def _first_groups_by_places(finder: HitFinder, limit: int) -> list[_Group] | None:
+    """Do the same where it is known in which rows the texts stand; None also where reading all rows costs less."""
+    look = limit * _HITS_PER_RESULT
+    best = finder.best(look, limit)
+    if best is None:
+        return None
+    traces = dict.fromkeys(hit.trace_id for hit in best if hit.trace_id)
+    matches = finder.matches(list(traces)[:limit]) if traces else {}
+    if matches is None:
+        return None
+    hits = [
+        (hit.signal.value, hit.record, hit.trace_id, hit.text_id, hit.similarity, hit.time,
+         matches.get(hit.trace_id) if hit.trace_id else None)
+        for hit in best
+    ]  # fmt: skip
+    return _grouped(hits, look, limit)
+
+
+def _grouped(best: Sequence[tuple[Any, ...]], look: int, limit: int) -> list[_Group] | None:
+    groups: dict[Any, _Group] = {}
     for signal, record, trace_id, text_id, similarity, time, matches in best:
         key = (trace_id, None) if trace_id else (None, text_id or (signal, record))
         if key not in groups:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
@@ -27,7 +28,7 @@ def pending_texts(cursor: duckdb.DuckDBPyConnection, model: str, limit: int) -> 
 
 
 def count_texts(cursor: duckdb.DuckDBPyConnection, model: str) -> tuple[int, int]:
-    """Return how many distinct texts have a vector of this model, and how many wait for one."""
+    """Return how many distinct texts have a vector of this model, and how many wait for one; reads all of them."""
     pending = cursor.execute(f"SELECT count(DISTINCT t.text_id) {_WITHOUT_VECTOR}", [model]).fetchone()
     ready = cursor.execute(
         "SELECT count(DISTINCT text_id) FROM embeddings WHERE model = ?", [model]
@@ -50,3 +51,33 @@ def vector_batches(cursor: duckdb.DuckDBPyConnection, model: str, batch_rows: in
             chunks=batch.column(1).to_numpy(zero_copy_only=False),
             vectors=np.asarray(flat, dtype=np.float32).reshape(batch.num_rows, -1),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    state: tuple[str, int, int, int]
+    counts: tuple[int, int]
+
+
+class TextCounts:
+    """Counts texts again only when there are others: every search tells how many wait. Threads: any.
+
+    Rows of texts and vectors are only added, or deleted by retention, which counts what it retires; vectors that
+    are replaced stay those of the same texts. So the same numbers mean the same texts.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was counted yet."""
+        self._last: _Counted | None = None
+
+    def counts(self, cursor: duckdb.DuckDBPyConnection, model: str) -> tuple[int, int]:
+        """Return :func:`count_texts`."""
+        row = cursor.execute(
+            "SELECT (SELECT count(*) FROM texts), (SELECT count(*) FROM embeddings),"
+            " (SELECT coalesce(sum(retired), 0)::UBIGINT FROM record_totals)"
+        ).fetchone() or (0, 0, 0)
+        state = (model, *row)
+        last = self._last
+        if last is None or last.state != state:
+            last = self._last = _Counted(state, count_texts(cursor, model))
+        return last.counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,19 +12,43 @@ from receiver.ports import Rows
 from receiver.questions import Filters, TraceRecords
 from receiver.signals import Signal
 from receiver.store.read_filters import LOG_TIME, conditions
+from receiver.store.read_newest import newest_rows
+from receiver.store.read_places import candidates
 from receiver.store.read_records import dimensions, fetch_logs, fetch_spans
 from receiver.store.read_values import json_value, moment
+from receiver.store.row_places import RowPlaces
 from receiver.times import duration_ms
 
 _FIRST_LOOK = 50
 """Spans per wanted trace in the first look for the newest; each further look takes ten times as many."""
 
+_NEAR_ROWS = 8192
+_FEW_ROWS = 1000
+"""So many whole records may be sorted."""
 
-def records_of_trace(cursor: duckdb.DuckDBPyConnection, trace_id: UUID, *, limit: int) -> TraceRecords:
+
+def records_of_trace(
+    cursor: duckdb.DuckDBPyConnection, trace_id: UUID, *, limit: int, places: Mapping[Signal, RowPlaces]
+) -> TraceRecords:
     """Return the spans and log records of a trace, earliest first, with their resources and scopes."""
-    mine, values = "r.trace_id = ?", [trace_id]
-    spans = fetch_spans(cursor, mine, values, order="r.start_time_unix_nano", limit=limit + 1)
-    logs = fetch_logs(cursor, mine, values, order=LOG_TIME, limit=limit + 1)
+
+    def fetched(signal: Signal, fetch: Callable[..., Rows], order: str) -> Rows:
+        mine, values = "r.trace_id = ?", list[Any]([trace_id])
+        rows = candidates(cursor, signal, places[signal], "trace_id", [trace_id])
+        if rows is None:
+            return fetch(cursor, mine, values, order=order, limit=limit + 1)
+        if not len(rows):
+            return []
+        first, last = int(rows.min()), int(rows.max())
+        if last - first < _NEAR_ROWS:  # as most traces' are: a range costs half of what a join does
+            mine, values = f"r.rowid >= ? AND r.rowid <= ? AND {mine}", [first, last, trace_id]
+        else:
+            mine, values = f"r.rowid IN (SELECT unnest(?::BIGINT[])) AND {mine}", [rows, trace_id]
+        few = len(rows) <= min(limit, _FEW_ROWS)
+        return fetch(cursor, mine, values, order=order, limit=None if few else limit + 1)
+
+    spans = fetched(Signal.TRACES, fetch_spans, "r.start_time_unix_nano")
+    logs = fetched(Signal.LOGS, fetch_logs, LOG_TIME)
     truncated = len(spans) > limit or len(logs) > limit
     del spans[limit:], logs[limit:]
     resources, scopes = dimensions(cursor, spans + logs)
@@ -72,11 +96,15 @@ def spans_of_traces(cursor: duckdb.DuckDBPyConnection, trace_ids: Sequence[UUID]
     ]
 
 
-def newest_traces(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int) -> Rows:
+def newest_traces(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int, places: RowPlaces) -> Rows:
     """Return the traces that have a span that passes, newest first."""
-    chosen = _newest_ids(cursor, filters, limit)
+    chosen = _newest_ids(cursor, filters, limit, places)
     if not chosen:
         return []
+    within, values = "r.trace_id IN (SELECT unnest(?::UUID[]))", list[Any]([chosen])
+    found = candidates(cursor, Signal.TRACES, places, "trace_id", chosen)
+    if found is not None:
+        within, values = f"r.rowid IN (SELECT unnest(?::BIGINT[])) AND {within}", [found, chosen]
     rows = cursor.execute(
         "WITH roots AS (SELECT r.trace_id, count(*) AS spans, count(*) FILTER (r.status_code = 2) AS errors,"
         " min(r.start_time_unix_nano) AS started,"
@@ -85,24 +113,25 @@ def newest_traces(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: in
         " 'orphan': r.parent_span_id IS NOT NULL, 'status': r.status_code},"
         " {'child': r.parent_span_id IS NOT NULL, 'time': r.start_time_unix_nano}) AS root,"
         " list_distinct(list(r.resource_id)) AS resource_ids"
-        " FROM spans r WHERE r.trace_id IN (SELECT unnest(?::UUID[])) GROUP BY r.trace_id)"
+        f" FROM spans r WHERE {within} GROUP BY r.trace_id)"
         " SELECT trace_id, spans, errors, started, ended, root, resource_ids FROM roots"
         " ORDER BY started DESC, trace_id",
-        [chosen],
+        values,
     ).fetchall()
     services = _service_names(cursor)
     return [_summary(row, services) for row in rows]
 
 
-def _newest_ids(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int) -> list[UUID]:
-    asked = conditions(filters, Signal.TRACES)
+def _newest_ids(
+    cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int, places: RowPlaces
+) -> list[UUID]:
+    asked = conditions(filters, Signal.TRACES, cursor)
     look = limit * _FIRST_LOOK
     while True:
-        rows = cursor.execute(
-            f"SELECT r.trace_id FROM spans r WHERE {asked.sql} ORDER BY r.start_time_unix_nano DESC LIMIT ?",
-            [*asked.values, look],
-        ).fetchall()
-        distinct = list(dict.fromkeys(trace_id for (trace_id,) in rows))
+        rows = newest_rows(
+            cursor, Signal.TRACES, places, filters=filters, asked=asked, columns="r.trace_id", limit=look
+        )
+        distinct = list(dict.fromkeys(trace_id for _, trace_id in rows))
         if len(distinct) >= limit or len(rows) < look:
             return distinct[:limit]
         look *= 10

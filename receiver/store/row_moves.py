@@ -34,6 +34,11 @@ class RowMoves:
         finally:
             self._still.set()
 
+    @property
+    def count(self) -> int:
+        """Return a number that changes whenever rows may move; what was learnt of places holds as long as it stays."""
+        return self._count if self._still.is_set() else -1
+
     def mark(self) -> int:
         """Return a mark for :meth:`none_since`, as soon as no row moves. Blocks."""
         self._still.wait(_LONGEST_MOVE_S)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from receiver.budget import ByteBudget
 from receiver.config import LimitsConfig
-from receiver.errors import BusyError, ReceiverError, ShuttingDownError
+from receiver.errors import ReceiverError, ShuttingDownError
 from receiver.ports import ExportRequest, Intake, Outcome, Transport
 from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
@@ -24,13 +22,14 @@ MARGIN_S = 0.5
 """What is left of a client's deadline when it gets its answer, at the least."""
 LEAST_WAIT_S = 0.05
 """Even a client in a hurry gets this long: most requests are on disk by then."""
-_OVERTIME_S = 0.1  # for an intake that keeps to its wait and answers just then
 
 _log = logging.getLogger(__name__)
 
 
 class Reservation:
     """Bytes of the budget that one request holds; grows with its body and is given back once."""
+
+    __slots__ = ("_budget", "_held")
 
     def __init__(self, budget: ByteBudget) -> None:
         """Hold nothing yet."""
@@ -46,6 +45,13 @@ class Reservation:
         if size > self._held:
             await self._budget.reserve(size - self._held, wait_s=wait_s)
             self._held = size
+
+    def pass_on(self, size: int) -> None:
+        """Leave ``size`` bytes to somebody who gives them back, and give the rest back."""
+        rest = self._held - size
+        self._held = 0
+        if rest:
+            self._budget.release(rest)
 
     def release(self) -> None:
         """Give everything back; a second call changes nothing."""
@@ -72,7 +78,6 @@ class Handover:
         self._in_hand = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._accepting: set[asyncio.Task[Outcome]] = set()
 
     def close(self) -> None:
         """Refuse new requests from here on; those in hand go on."""
@@ -82,8 +87,7 @@ class Handover:
         """Return once no request is in hand."""
         await self._idle.wait()
 
-    @contextmanager
-    def in_hand(self) -> Iterator[Reservation]:
+    def in_hand(self) -> InHand:
         """Count one request, from its head to its answer, and hold its bytes for the length of the block.
 
         Raises:
@@ -93,16 +97,7 @@ class Handover:
             raise ShuttingDownError(
                 "the receiver is stopping", hint="send the request again, it was not taken"
             )
-        reservation = Reservation(self._intake.budget)
-        self._in_hand += 1
-        self._idle.clear()
-        try:
-            yield reservation
-        finally:
-            reservation.release()
-            self._in_hand -= 1
-            if not self._in_hand:
-                self._idle.set()
+        return InHand(self, self._intake.budget)
 
     async def accept(self, request: ExportRequest, reservation: Reservation, *, wait_s: float) -> Outcome:
         """Return the intake's outcome; see :meth:`receiver.ports.Intake.accept`.
@@ -113,22 +108,13 @@ class Handover:
             wait_s: How long the client can still wait.
 
         Raises:
-            RetryableError: The intake's, or ``BusyError`` after ``wait_s`` and a little more.
+            RetryableError: The intake's.
             PermanentError: The intake's.
 
-        Cancellation: the intake goes on; the answer is lost.
+        Cancellation: the intake goes on with what it has taken up; the answer is lost.
         """
-        task = asyncio.create_task(self._accept(request, _moved(reservation), wait_s))
-        self._accepting.add(task)
-        task.add_done_callback(self._accepted)
-        # asyncio.wait, unlike wait_for, leaves the task alone when the time is up or we are cancelled.
-        done, _ = await asyncio.wait({task}, timeout=wait_s + _OVERTIME_S)
-        if not done:
-            raise BusyError(
-                f"the request could not be written to disk within {wait_s:.1f} s",
-                hint="send the same bytes again; if it was written meanwhile, it is recognised",
-            )
-        return task.result()
+        reservation.pass_on(len(request.body))
+        return await self._intake.accept(request, wait_s=wait_s)
 
     def refuse(self, error: Exception, signal: Signal | None) -> ErrorAnswer:
         """Return what the client is told about ``error``; count it, and log it if nobody foresaw it."""
@@ -143,20 +129,31 @@ class Handover:
         """Record the answer to an accepted request whose last byte came at ``complete_at`` (perf_counter)."""
         self._metrics.answered(signal, self._transport, time.perf_counter() - complete_at)
 
-    async def _accept(self, request: ExportRequest, reservation: Reservation, wait_s: float) -> Outcome:
-        try:
-            return await self._intake.accept(request, wait_s=wait_s)
-        finally:
-            reservation.release()
+    def _begun(self) -> None:
+        self._in_hand += 1
+        if self._in_hand == 1:
+            self._idle.clear()
 
-    def _accepted(self, task: asyncio.Task[Outcome]) -> None:
-        self._accepting.discard(task)
-        if not task.cancelled():
-            task.exception()  # read, so that an error after the client left is not reported as forgotten
+    def _ended(self) -> None:
+        self._in_hand -= 1
+        if not self._in_hand:
+            self._idle.set()
 
 
-def _moved(reservation: Reservation) -> Reservation:
-    """Return a reservation that holds what ``reservation`` held until now."""
-    moved = Reservation(reservation._budget)  # noqa: SLF001 - the same class's own
-    moved._held, reservation._held = reservation._held, 0  # noqa: SLF001 - the same class's own
-    return moved
+class InHand:
+    """One request in hand, as a block; a class and not a generator, as every request comes through here."""
+
+    __slots__ = ("_handover", "_reservation")
+
+    def __init__(self, handover: Handover, budget: ByteBudget) -> None:
+        """Hold nothing yet."""
+        self._handover = handover
+        self._reservation = Reservation(budget)
+
+    def __enter__(self) -> Reservation:
+        self._handover._begun()  # noqa: SLF001 - its other half
+        return self._reservation
+
+    def __exit__(self, *_: object) -> None:
+        self._reservation.release()
+        self._handover._ended()  # noqa: SLF001 - its other half

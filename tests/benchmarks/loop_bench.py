@@ -18,6 +18,7 @@ import grpc
 import uvloop
 
 from receiver.config import LimitsConfig
+from receiver.ports import ExportRequest
 from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
 from receiver.transport.grpc_server import GrpcServer
@@ -35,8 +36,9 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 class ForgetfulIntake(IntakeDouble):
     """Keeps nothing, so that a long run does not grow."""
 
-    async def accept(self, *_: Any, **__: Any) -> Any:
+    async def accept(self, request: ExportRequest, **_: Any) -> Any:
         """Accept."""
+        self.budget.release(len(request.body))
         return self.outcome
 
 

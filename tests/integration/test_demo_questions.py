@@ -18,7 +18,7 @@ from tests.support.demo_questions import QUESTIONS, Question
 from tests.support.receiver_process import REPOSITORY, ReceiverProcess
 
 CAPTURE = REPOSITORY.parent / "shared" / "otlp-samples" / "otel-tui" / "test_data.json"
-_LIBRARIES = ("sentence_transformers", "usearch")
+_LIBRARIES = ("onnxruntime", "usearch")
 _MISSING = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.model,
@@ -63,4 +63,4 @@ def test_the_model_stays_out_of_the_receivers_process(receiver: ReceiverProcess)
     """After embedding and searching, no library of the model is mapped into the process that receives."""
     receiver.get("/search", q="anything")
     mapped = Path(f"/proc/{receiver.pid}/maps").read_text(encoding="utf-8")
-    assert not re.search(r"/(torch|tokenizers|safetensors)(\.libs)?/", mapped)
+    assert not re.search(r"/(torch|onnxruntime|onnx|tokenizers|safetensors)(\.libs)?/", mapped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import select
 import signal
 import subprocess
@@ -15,7 +16,8 @@ import numpy as np
 import pytest
 
 from receiver.config import EmbedConfig
-from receiver.embed import pool as pool_module
+from receiver.embed import model as model_module
+from receiver.embed.int8_support import int8_is_exact
 from receiver.embed.pool import EmbedderPool
 from receiver.errors import EmbeddingFailedError, EmbeddingUnavailableError
 
@@ -29,6 +31,10 @@ def _runs(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def _of_process(pid: int, file: str) -> str:
+    return Path(f"/proc/{pid}/{file}").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,8 @@ def pool() -> Iterator[EmbedderPool]:
 
 async def test_the_identity_names_model_digest_and_dimension(pool: EmbedderPool) -> None:
     """Vectors are marked with what they were made by."""
-    assert pool.model == "all-MiniLM-L6-v2@53aa51172d14:384:normalized"
+    precision = ":int8.1" if int8_is_exact() else ""
+    assert pool.model == f"all-MiniLM-L6-v2@53aa51172d14:384:normalized{precision}"
     assert (pool.available, pool.unavailable_reason, pool.dimension) == (True, None, 384)
 
 
@@ -134,11 +141,31 @@ async def test_a_killed_worker_is_replaced(pool: EmbedderPool) -> None:
     assert not _runs(pid)
 
 
-async def test_the_worker_has_a_low_priority_and_torch_is_not_in_this_process(pool: EmbedderPool) -> None:
-    """A backlog never slows the ingest, nor makes the receiver's process larger."""
+async def test_the_worker_has_a_low_priority_and_is_small(pool: EmbedderPool) -> None:
+    """A backlog never slows the ingest; torch is in neither process."""
     (pid,) = pool.worker_pids
+    await pool.embed([f"a text of many tokens, number {number} " * 60 for number in range(8)])
     assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
     assert "torch" not in sys.modules
+    assert "/torch/" not in _of_process(pid, "maps")
+    peak = re.search(r"VmHWM:\s+(\d+) kB", _of_process(pid, "status"))
+    assert peak is not None
+    assert int(peak[1]) < 400_000
+
+
+async def test_onnxruntime_and_torch_give_the_same_vectors(pool: EmbedderPool) -> None:
+    """In full precision to six digits; the usual precision is near enough to find the same texts."""
+    texts = ["payment was declined", "Ünïcode 東京 \U0001f600 <b>", "", "retry " * 150]
+    found = {}
+    for runtime in ("onnx", "sentence-transformers"):
+        other = EmbedderPool(EmbedConfig(runtime=runtime, precision="full"))
+        await other.start()
+        assert other.model == "all-MiniLM-L6-v2@53aa51172d14:384:normalized"
+        found[runtime] = np.concatenate(await other.embed(texts))
+        await other.close()
+    assert np.allclose(found["onnx"], found["sentence-transformers"], atol=1e-5)
+    usual = np.concatenate(await pool.embed(texts))
+    assert np.all((usual * found["onnx"]).sum(axis=1) > 0.99)
 
 
 async def test_close_leaves_no_process_and_what_waits_is_told() -> None:
@@ -209,8 +236,9 @@ async def test_without_a_model_the_reason_is_said(config: EmbedConfig, reason: s
 
 
 async def test_without_the_extra_the_reason_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A base installation has no torch; that is no error, and the remedy is named."""
-    monkeypatch.setattr(pool_module, "REQUIRED_MODULES", ("torch", "no_such_module"))
+    """A base installation has neither onnxruntime nor torch; that is no error, and the remedy is named."""
+    monkeypatch.setattr(model_module, "GRAPH_MODULES", ("onnxruntime", "no_such_module"))
+    monkeypatch.setattr(model_module, "TORCH_MODULES", ("torch", "no_such_module"))
     pool = EmbedderPool(EmbedConfig())
     await pool.start()
     assert str(pool.unavailable_reason) == "no_such_module not installed; pip install 'otlp-receiver[embed]'"
@@ -218,8 +246,15 @@ async def test_without_the_extra_the_reason_says_how_to_install_it(monkeypatch: 
 
 async def test_a_model_that_cannot_be_loaded_makes_the_pool_unavailable_for_a_while(tmp_path: Path) -> None:
     """The reason is the library's; the back-off keeps a broken model from being loaded again and again."""
-    (tmp_path / "model.safetensors").write_bytes(b"not weights")
-    (tmp_path / "config.json").write_text('{"hidden_size": 384, "model_type": "bert"}')
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"not weights")
+    (tmp_path / "config.json").write_text('{"hidden_size": 384, "model_type": "mpnet"}')
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "modules.json").write_text(
+        '[{"path": "", "type": "Transformer"}, {"path": "1", "type": "Pooling"}]'
+    )
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
     pool = EmbedderPool(EmbedConfig(model_path=str(tmp_path)))
     await pool.start()
     assert pool.available

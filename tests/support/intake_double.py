@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from receiver.budget import ByteBudget
+from receiver.errors import BusyError
 from receiver.ports import ExportRequest, Outcome
 
 
@@ -23,6 +24,7 @@ class IntakeDouble:
         self.requests: list[ExportRequest] = []
         self.waits_s: list[float] = []
         self.finished = 0
+        self._working: set[asyncio.Task[Outcome]] = set()
 
     @property
     def budget(self) -> ByteBudget:
@@ -42,17 +44,31 @@ class IntakeDouble:
         import_keys: Sequence[bytes] = (),  # noqa: ARG002 - the port's signature
     ) -> Outcome:
         """Keep the request, wait while blocked, then raise ``error`` or return ``outcome``."""
+        working = asyncio.create_task(self._work(request, wait_s))
+        self._working.add(working)
+        working.add_done_callback(self._worked)
+        done, _ = await asyncio.wait({working}, timeout=wait_s)  # leaves it alone when it is cancelled
+        if not done:
+            raise BusyError("the double is blocked")
+        return working.result()
+
+    async def _work(self, request: ExportRequest, wait_s: float) -> Outcome:
         async with self._changed:
             self.requests.append(request)
             self.waits_s.append(wait_s)
             self._changed.notify_all()
         await self._open.wait()
+        self._budget.release(len(request.body))
         async with self._changed:
             self.finished += 1
             self._changed.notify_all()
         if self.error is not None:
             raise self.error
         return self.outcome
+
+    def _worked(self, working: asyncio.Task[Outcome]) -> None:
+        self._working.discard(working)
+        working.exception()  # read, as nobody may be left to do so
 
     def block(self) -> None:
         """Let requests wait from here on."""

@@ -127,7 +127,11 @@ class Pipeline:
 
     async def accept(self, *requests: ExportRequest, wait_s: float = 30.0) -> list[Outcome]:
         """Return the answers of requests that are handed in together."""
-        return list(await asyncio.gather(*(self.intake.accept(r, wait_s=wait_s) for r in requests)))
+        return list(await asyncio.gather(*(self._accept(request, wait_s) for request in requests)))
+
+    async def _accept(self, request: ExportRequest, wait_s: float) -> Outcome:
+        await self.intake.budget.reserve(len(request.body), wait_s=wait_s)
+        return await self.intake.accept(request, wait_s=wait_s)
 
     async def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

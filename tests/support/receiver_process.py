@@ -60,6 +60,7 @@ class ReceiverProcess:
         environment: Mapping[str, str] | None = None,
         same_ports_as: ReceiverProcess | None = None,
         take_over: bool = False,
+        module: str = "receiver",
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -68,8 +69,10 @@ class ReceiverProcess:
             environment: Added to this process's; the embedding workers are off unless it says otherwise.
             same_ports_as: Listen where that one, which has ended, was listening.
             take_over: Take over from the one that runs there.
+            module: What runs the receiver's command line.
         """
         self.data_dir = data_dir
+        self._module = module
         self.log_path = data_dir.with_name(f"{data_dir.name}.log")
         self._environment = {"OTLP_RECEIVER_EMBED__ENABLED": "false", **(environment or {})}
         self._more = ["--take-over"] if take_over else []
@@ -111,7 +114,7 @@ class ReceiverProcess:
         with self.log_path.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "receiver", "serve", "--data-dir", str(self.data_dir),
+                    sys.executable, "-m", self._module, "serve", "--data-dir", str(self.data_dir),
                     "--grpc-endpoint", grpc, "--http-endpoint", http, "--query-endpoint", query,
                     *self._more,
                 ],

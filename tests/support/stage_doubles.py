@@ -62,6 +62,7 @@ class LoadingDouble:
     def __init__(self) -> None:
         """Start empty."""
         self.groups: list[CommittedGroup] = []
+        self.has_room = True
 
     def offer(self, group: CommittedGroup) -> None:
         """Keep it."""

@@ -84,7 +84,7 @@ class StoreRows:
             "resources",
             resource_id=resource_id,
             service_name=service,
-            attributes=json.dumps(full),
+            attributes=_strict(full),
             dropped_attributes_count=0,
             schema_url="",
         )
@@ -147,7 +147,7 @@ class StoreRows:
                 "end_time_unix_nano": start + 5 * MS if end is None else end,
                 "status_code": status,
                 "status_message": "",
-                "attributes": attributes if isinstance(attributes, str) else json.dumps(attributes),
+                "attributes": attributes if isinstance(attributes, str) else _strict(attributes),
                 "dropped_attributes_count": 0,
                 "events": [],
                 "dropped_events_count": 0,
@@ -187,7 +187,7 @@ class StoreRows:
                 "event_name": "",
                 "body": body,
                 "body_type": "string" if body is not None else None,
-                "attributes": json.dumps(attributes or {}),
+                "attributes": _strict(attributes or {}),
                 "dropped_attributes_count": 0,
                 "resource_id": resource_id,
                 "scope_id": identity("scopetests"),
@@ -294,6 +294,11 @@ class ExactIndex:
         """Return how many texts there are."""
         return len(self._text_ids)
 
+    @property
+    def stand_ins(self) -> int:
+        """Return none: every vector is of the present model."""
+        return 0
+
     def search(self, vector: NDArray[np.float32], limit: int) -> list[tuple[UUID, float]]:
         """Return the nearest, most similar first."""
         if not self._text_ids:
@@ -307,3 +312,8 @@ def index_of(rows: StoreRows) -> ExactIndex:
     """Return an index of the vectors in a store."""
     vectors = np.array(list(rows.vectors.values()), dtype=np.float32).reshape(-1, DIMENSION)
     return ExactIndex(list(rows.vectors), vectors)
+
+
+def _strict(attributes: Any) -> str:
+    """Return JSON as the store has it: without spaces, other letters than ASCII as they are."""
+    return json.dumps(attributes, separators=(",", ":"), ensure_ascii=False)

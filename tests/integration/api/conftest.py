@@ -63,6 +63,11 @@ class LateIndex:
         """Return how many texts have vectors."""
         return len(index_of(self._rows))
 
+    @property
+    def stand_ins(self) -> int:
+        """Return none: every vector is of the present model."""
+        return 0
+
     def search(self, vector: Any, limit: int) -> Any:
         """Return the nearest."""
         return index_of(self._rows).search(vector, limit)

@@ -38,7 +38,7 @@ def test_the_packaged_model_is_the_published_one(name: str) -> None:
     """Both spellings of the name give the installed package, whose weights have the published digest."""
     source = resolve_model(EmbedConfig(model=name))
     assert source.digest == PACKAGED_DIGEST
-    assert source.identity == "all-MiniLM-L6-v2@53aa51172d14:384:normalized"
+    assert source.identity.startswith("all-MiniLM-L6-v2@53aa51172d14:384:normalized")
     assert (source.path / "tokenizer.json").exists()
 
 
@@ -91,14 +91,14 @@ def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path, remove: s
     assert str(folder) in str(raised.value)
 
 
-def test_looking_the_model_up_imports_no_torch(tmp_path: Path) -> None:
+def test_looking_the_model_up_imports_no_model_library(tmp_path: Path) -> None:
     """The receiver's own process stays small and starts fast."""
     folder = _model_folder(tmp_path / "mine")
     program = (
         "import sys; from receiver.config import EmbedConfig; from receiver.embed.model import resolve_model;"
         "import receiver.embed.pool, receiver.embed.index, receiver.embed.backlog;"
         f"resolve_model(EmbedConfig(model_path={str(folder)!r}));"
-        "print(sorted({'torch', 'sentence_transformers', 'transformers', 'usearch'} & set(sys.modules)))"
+        "print(sorted({'torch', 'sentence_transformers', 'onnx', 'onnxruntime', 'tokenizers', 'usearch'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60

@@ -59,6 +59,7 @@ class Stage:
 
     async def accept(self, request: ExportRequest, wait_s: float = LONG_S) -> Outcome:
         """Hand a request in."""
+        await self.intake.budget.reserve(len(request.body), wait_s=wait_s)
         return await self.intake.accept(request, wait_s=wait_s)
 
     def open_gates(self) -> None:
@@ -182,6 +183,19 @@ async def test_a_request_that_is_not_on_disk_in_time_is_busy_and_committed_all_t
     stage.spool.gate.set()
     await stage.accept(span_request(0))
     assert stage.spooled == 1
+
+
+async def test_bytes_stay_reserved_until_the_intake_is_done_with_them(stage: Stage) -> None:
+    """A client that gives up while the disk hangs does not let others fill the memory; retries hold none for long."""
+    request, budget = span_request(0), stage.intake.budget
+    stage.spool.gate.clear()
+    for _ in range(2):
+        with pytest.raises(BusyError):
+            await stage.accept(request, wait_s=0.05)
+        assert budget.statistics().used_bytes == len(request.body)
+    stage.spool.gate.set()
+    await stage.accept(request)
+    assert budget.statistics().used_bytes == 0
 
 
 async def test_a_cancelled_request_is_committed_all_the_same(stage: Stage) -> None:

@@ -62,12 +62,16 @@ pub struct Validity {
 }
 
 impl Validity {
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, is_valid: bool) {
         if is_valid && self.nulls == 0 {
             self.length += 1;
-            return;
+        } else {
+            self.push_bit(is_valid);
         }
+    }
+
+    fn push_bit(&mut self, is_valid: bool) {
         if self.nulls == 0 {
             self.bits = vec![0xff; self.length / 8];
             if self.length % 8 != 0 {

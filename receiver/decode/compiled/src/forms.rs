@@ -72,11 +72,12 @@ const MAY_SEPARATE: [bool; 256] = {
 fn white_space(text: &[u8]) -> Option<usize> {
     match text {
         [b'\t'..=b'\r' | 0x1c..=b' ', ..] => Some(1),
-        [0xc2, 0x85 | 0xa0, ..] => Some(2), // U+0085, U+00A0
-        [0xe1, 0x9a, 0x80, ..] => Some(3),  // U+1680
-        [0xe2, 0x80, 0x80..=0x8a | 0xa8 | 0xa9 | 0xaf, ..] => Some(3), // U+2000 to U+200A, U+2028, U+2029, U+202F
-        [0xe2, 0x81, 0x9f, ..] => Some(3),  // U+205F
-        [0xe3, 0x80, 0x80, ..] => Some(3),  // U+3000
+        [0xc2, 0x85 | 0xa0, ..] => Some(2),              // U+0085, U+00A0
+        [0xe1, 0x9a, 0x80, ..] => Some(3),               // U+1680
+        [0xe2, 0x80, 0x80..=0x8a, ..] => Some(3),        // U+2000 to U+200A
+        [0xe2, 0x80, 0xa8 | 0xa9 | 0xaf, ..] => Some(3), // U+2028, U+2029, U+202F
+        [0xe2, 0x81, 0x9f, ..] => Some(3),               // U+205F
+        [0xe3, 0x80, 0x80, ..] => Some(3),               // U+3000
         _ => None,
     }
 }

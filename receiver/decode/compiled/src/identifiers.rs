@@ -42,8 +42,8 @@ pub fn split_words(text: &[u8], out: &mut Vec<u8>) {
             continue;
         }
         if at >= word_end {
-            let start = text[..at].iter().rposition(|byte| !byte.is_ascii_alphanumeric()).map_or(0, |place| place + 1);
-            word_end = at + text[at..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            let start = at - text[..at].iter().rev().take_while(|byte| is_word(byte)).count();
+            word_end = at + text[at..].iter().take_while(|byte| is_word(byte)).count();
             if WHOLE_NAMES.contains(&&text[start..word_end]) {
                 whole_end = word_end;
             }
@@ -103,6 +103,7 @@ pub fn separator(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// True for what words are made of.
 fn is_word(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric()
 }
@@ -115,9 +116,9 @@ fn ends_with_digit(text: &[u8]) -> bool {
 fn starts_with_digit(text: &[u8]) -> bool {
     let length = match text.first() {
         None => return false,
-        Some(..=0x7f) => 1,
-        Some(..=0xdf) => 2,
-        Some(..=0xef) => 3,
+        Some(0..=0x7f) => 1,
+        Some(0x80..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
         Some(_) => 4,
     };
     let letter = text.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());

@@ -42,6 +42,7 @@ pub fn flatten(requests: &[&[u8]], keys: &mut Keys) -> Read<Vec<Table>> {
     let mut json = Vec::new();
     let mut objects = Objects::default();
     let mut count = 0;
+    rows.attributes.data.reserve(requests.iter().map(|body| body.len()).sum());
     for_each_record(requests, keys, &mut envelopes, |message, place, envelopes, keys| {
         log.read(message)?;
         rows.time_unix_nano.push(log.time_unix_nano);

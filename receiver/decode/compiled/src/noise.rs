@@ -3,12 +3,20 @@
 //! The same as `is_noise_value` in `receiver/decode/text_form.py`.
 
 pub fn is_noise(value: &str) -> bool {
+    if is_plain_word(value.as_bytes()) {
+        return false;
+    }
     let value = value.trim_matches(is_space);
     value.is_empty()
         || is_redacted(value)
         || is_id(value.as_bytes())
         || is_data_uri(value.as_bytes())
         || is_base64(value.as_bytes())
+}
+
+/// True for what is seen at once to be none: a few small letters; no word for redacted is so short.
+fn is_plain_word(value: &[u8]) -> bool {
+    value.len() < 6 && !value.is_empty() && value.iter().all(|byte| (b'a'..=b'w').contains(byte))
 }
 
 /// White space as Python's `str` knows it: also the four separators of ASCII.

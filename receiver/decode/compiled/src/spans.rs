@@ -65,6 +65,7 @@ pub fn flatten(requests: &[&[u8]], keys: &mut Keys) -> Read<Vec<Table>> {
     let mut texts = EventTexts::default();
     let mut objects = Objects::default();
     let mut count = 0;
+    rows.attributes.data.reserve(requests.iter().map(|body| body.len()).sum());
     for_each_record(requests, keys, &mut envelopes, |message, place, envelopes, keys| {
         span.read(message)?;
         status.read(span.status)?;

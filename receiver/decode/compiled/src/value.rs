@@ -2,7 +2,9 @@
 //!
 //! The JSON is that of `receiver/decode/anyvalue.py`, byte for byte.
 
-use crate::wire::{boolean, once, utf8, Fields, Read, Unusual, Wire};
+use std::io::Write;
+
+use crate::wire::{boolean, first_bytes, lone_bytes, once, utf8, Fields, Read, Unusual, Wire};
 
 /// Levels of arrays and key-value lists that are opened here; the reference decoder goes deeper.
 const DEPTH: usize = 32;
@@ -26,6 +28,9 @@ pub enum Value<'a> {
 impl<'a> Value<'a> {
     #[inline]
     pub fn read(message: &'a [u8]) -> Read<Value<'a>> {
+        if let Some(text) = lone_bytes(message, 0x0a) {
+            return Ok(Value::String(text));
+        }
         let mut fields = Fields::of(message);
         let value = match fields.next()? {
             None => return Ok(Value::Empty),
@@ -48,6 +53,15 @@ impl<'a> Value<'a> {
 /// A key as it came and its value; one without a value has an empty one.
 #[inline]
 pub fn key_value(message: &[u8]) -> Read<(&[u8], Value<'_>)> {
+    if let Some((key, rest)) = first_bytes(message, 0x0a) {
+        if let Some(value) = lone_bytes(rest, 0x12) {
+            return Ok((key, Value::read(value)?));
+        }
+    }
+    any_key_value(message)
+}
+
+fn any_key_value(message: &[u8]) -> Read<(&[u8], Value<'_>)> {
     let (mut key, mut value, mut seen) = (&message[..0], Value::Empty, 0);
     let mut fields = Fields::of(message);
     while let Some((number, wire)) = fields.next()? {
@@ -265,12 +279,21 @@ pub fn write_double(number: f64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"}");
         return;
     }
-    let scientific = format!("{:e}", number.abs());
-    let (mantissa, exponent) = match scientific.split_once('e') {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().unwrap_or(0)),
-        None => (scientific.as_str(), 0),
+    let mut room = [0u8; 32]; // 17 digits, a point and "e-324" need 23
+    let rest = {
+        let mut rest: &mut [u8] = &mut room;
+        let _ = write!(rest, "{:e}", number.abs());
+        rest.len()
     };
-    let digits: Vec<u8> = mantissa.bytes().filter(|&byte| byte != b'.').collect();
+    let scientific = &mut room[..32 - rest];
+    let at = scientific.iter().position(|&byte| byte == b'e').unwrap_or(scientific.len());
+    let exponent = small_integer(scientific.get(at + 1..).unwrap_or_default());
+    let digits: &[u8] = if at > 1 {
+        scientific[1] = scientific[0]; // over the point
+        &scientific[1..at]
+    } else {
+        &scientific[..at]
+    };
     if number.is_sign_negative() {
         out.push(b'-');
     }
@@ -291,18 +314,32 @@ pub fn write_double(number: f64, out: &mut Vec<u8>) {
     if exponent < 0 {
         out.extend_from_slice(b"0.");
         out.resize(out.len() + (-exponent - 1) as usize, b'0');
-        out.extend_from_slice(&digits);
+        out.extend_from_slice(digits);
         return;
     }
     let whole = exponent as usize + 1;
     if digits.len() <= whole {
-        out.extend_from_slice(&digits);
+        out.extend_from_slice(digits);
         out.resize(out.len() + whole - digits.len(), b'0');
         out.extend_from_slice(b".0");
     } else {
         out.extend_from_slice(&digits[..whole]);
         out.push(b'.');
         out.extend_from_slice(&digits[whole..]);
+    }
+}
+
+/// The value of at most three digits behind an optional sign.
+fn small_integer(text: &[u8]) -> i32 {
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let size = digits.iter().fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0'));
+    if is_negative {
+        -size
+    } else {
+        size
     }
 }
 

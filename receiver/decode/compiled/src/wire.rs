@@ -8,6 +8,26 @@ pub struct Unusual;
 
 pub type Read<T> = Result<T, Unusual>;
 
+/// A message of one length-delimited field whose tag and length take a byte each, as most are.
+#[inline(always)]
+pub fn lone_bytes(message: &[u8], tag: u8) -> Option<&[u8]> {
+    match message {
+        [first, length, bytes @ ..] if *first == tag && *length < 0x80 && bytes.len() == usize::from(*length) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// The first field of a message and the rest, where it is length-delimited and its tag and length take a byte each.
+#[inline(always)]
+pub fn first_bytes(message: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    match message {
+        [first, length, rest @ ..] if *first == tag && *length < 0x80 && rest.len() >= usize::from(*length) => {
+            Some(rest.split_at(usize::from(*length)))
+        }
+        _ => None,
+    }
+}
+
 /// The value of one field.
 pub enum Wire<'a> {
     Varint(u64),
@@ -27,7 +47,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field's number and value; None behind the last.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Read<Option<(u32, Wire<'a>)>> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -53,14 +73,20 @@ impl<'a> Fields<'a> {
         Ok(Some(((tag >> 3) as u32, wire)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Read<u64> {
+        if let Some((&first, rest)) = self.rest.split_first() {
+            if first < 0x80 {
+                self.rest = rest;
+                return Ok(u64::from(first));
+            }
+        }
         let (value, rest) = varint(self.rest)?;
         self.rest = rest;
         Ok(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, length: usize) -> Read<&'a [u8]> {
         if length > self.rest.len() {
             return Err(Unusual);
@@ -72,12 +98,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads one varint; returns it and what follows.
-#[inline]
 pub fn varint(bytes: &[u8]) -> Read<(u64, &[u8])> {
-    match bytes.first() {
-        Some(&first) if first < 0x80 => return Ok((u64::from(first), &bytes[1..])),
-        _ => {}
-    }
     let mut value = 0u64;
     for (place, &byte) in bytes.iter().take(10).enumerate() {
         if place == 9 && byte > 1 {

@@ -1,0 +1,140 @@
+"""Where rows are: which places (``rowid``) may hold an id, an attribute or a stretch of time.
+
+Ids are random, so no zone map tells where they stand, and DuckDB's own indexes cost too much when its log is replayed
+(ADR 2). This is the least that a question needs instead: per stretch of rows the sorted hashes of its ids, and how
+early and late its rows are. It names candidates only. The statement that reads them asks for the id itself, so a
+hash that two ids share costs time and never an answer. Derived, never saved: :mod:`receiver.store.place_keeper` makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRETCH_ROWS = 122_880
+"""Rows of one stretch: DuckDB's row group, so that reading one touches no other."""
+BLOCK_ROWS = 2048
+"""Rows that attributes are told apart by: DuckDB's vector, the least that it reads."""
+_BLOCK_BITS = 6
+_BLOCKS = (1 << _BLOCK_BITS) - 1
+"""The numbers of 60 blocks fit below it."""
+_LOW = np.uint64(0xFFFFFFFF)
+
+Places = NDArray[np.int64]
+Ranges = list[tuple[int, int]]
+"""Stretches of places as first and end, ascending, apart from each other."""
+
+
+def id_hash(value: UUID) -> int:
+    """Return the low 32 bits of an id: what ``ID_HASH`` computes in SQL."""
+    return value.int & 0xFFFFFFFF
+
+
+ID_HASH = "({}::UHUGEINT & 4294967295)::UINTEGER"
+"""SQL for :func:`id_hash` of a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is known of the rows from ``first`` to ``end``."""
+
+    first: int
+    end: int
+    earliest_ns: int
+    latest_ns: int
+    ids: dict[str, NDArray[np.uint64]]
+    """For each column of ids: hash and place within the stretch, 32 bits each, sorted."""
+    tokens: NDArray[np.uint32] | None = None
+    """Hashes of attributes, 26 bits, each with the block in which it stands; None: not looked at yet."""
+
+    def places(self, column: str, hashes: NDArray[np.uint64]) -> Places:
+        """Return the places whose id in ``column`` has one of the hashes."""
+        entries = self.ids[column]
+        starts = np.searchsorted(entries, hashes << np.uint64(32))
+        ends = np.searchsorted(entries, (hashes << np.uint64(32)) | _LOW, side="right")
+        found = [
+            entries[start:end]
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+            if end > start
+        ]
+        if not found:
+            return np.empty(0, dtype=np.int64)
+        return (np.concatenate(found) & _LOW).astype(np.int64) + self.first
+
+    def blocks(self, token_hashes: Iterable[int]) -> Ranges:
+        """Return the ranges of places that may have one of these attributes; all where that is not known."""
+        if self.tokens is None:
+            return [(self.first, self.end)]
+        numbers: set[int] = set()
+        for each in token_hashes:
+            low = (each >> 38) << _BLOCK_BITS
+            start = int(np.searchsorted(self.tokens, np.uint32(low)))
+            end = int(np.searchsorted(self.tokens, np.uint32(low | _BLOCKS), side="right"))
+            numbers.update((self.tokens[start:end] & np.uint32(_BLOCKS)).tolist())
+        return joined(
+            (self.first + number * BLOCK_ROWS, min(self.first + (number + 1) * BLOCK_ROWS, self.end))
+            for number in sorted(numbers)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlaces:
+    """What is known of one table; rows from ``known_rows`` on are not looked at yet. Never changes."""
+
+    stretches: Sequence[Stretch] = ()
+
+    @property
+    def known_rows(self) -> int:
+        """Return the place below which every row is known."""
+        return self.stretches[-1].end if self.stretches else 0
+
+    def places(self, column: str, ids: Sequence[UUID]) -> Places:
+        """Return the places below ``known_rows`` that may have one of these ids, ascending."""
+        hashes = np.unique(np.array([id_hash(each) for each in ids], dtype=np.uint64))
+        found = [stretch.places(column, hashes) for stretch in self.stretches]
+        return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+    def newest_first(self, since_ns: int | None, until_ns: int | None) -> list[Stretch]:
+        """Return the stretches with rows from ``since_ns`` to before ``until_ns``, the one with the latest row first."""
+        inside = [
+            stretch
+            for stretch in self.stretches
+            if (since_ns is None or stretch.latest_ns >= since_ns)
+            and (until_ns is None or stretch.earliest_ns < until_ns)
+        ]
+        return sorted(inside, key=lambda stretch: (stretch.latest_ns, stretch.first), reverse=True)
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """Return ascending ranges, those that touch as one."""
+    found: Ranges = []
+    for first, end in ranges:
+        if found and found[-1][1] == first:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((first, end))
+    return found
+
+
+def attribute_tokens(key: str, json_value: str) -> list[str]:
+    """Return as what a top-level member may stand among the pieces of ``string_split(attributes, ',"')``.
+
+    Empty where it cannot be told: the pieces of a text with other signs than these are not what they seem. Every
+    ``,"`` of a JSON text is a cut, and a member begins after ``,"`` or after the first brace.
+    """
+    member = f'{key}":{json_value}'
+    if ',"' in member:
+        return []
+    return [member, '{"' + member, member + "}", '{"' + member + "}"]
+
+
+TOKENS = (
+    f"SELECT DISTINCT ((hash(token) >> 38) << {_BLOCK_BITS} | (place - ?::BIGINT) // {BLOCK_ROWS})::UINTEGER AS entry"
+    " FROM (SELECT rowid AS place, unnest(string_split(attributes, ',\"')) AS token"
+    " FROM {} WHERE rowid >= ? AND rowid < ?)"
+)
+"""SQL for the ``tokens`` of a stretch: its first place, its first place again, its end."""
