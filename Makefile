@@ -8,6 +8,9 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -c config/constraints.txt
 
+# The compiled decoder is built again when its sources change.
+RUST := $(wildcard receiver/decode/compiled/src/*.rs) receiver/decode/compiled/Cargo.toml
+
 # Node packages for the tests with the real JavaScript exporters, where there is npm.
 NODE_FOLDERS := $(patsubst %/package.json,%,$(wildcard tests/interop/package.json tests/interop/*/package.json))
 NODE_STAMPS  := $(if $(shell command -v npm),$(addsuffix /node_modules/.installed,$(NODE_FOLDERS)))
@@ -55,7 +58,7 @@ reference: $(VENV)/.installed-dev  ## Generate config/receiver.yaml, docs/config
 	$(BIN)/python scripts/generate_reference.py
 
 clean:  ## Remove what the other targets made, but never ./data
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info receiver/decode/compiled/target receiver/decode/compiled/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf $(addsuffix /node_modules,$(NODE_FOLDERS))
 	find receiver proto_gen tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -65,11 +68,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # A stamp is newer than what it was made from, so the second run installs nothing.
-$(VENV)/.installed-serve: pyproject.toml config/constraints.txt | $(BIN)/python
+$(VENV)/.installed-serve: pyproject.toml config/constraints.txt $(RUST) | $(BIN)/python
 	$(PIP) -e '.[embed,mcp]'
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml config/constraints.txt | $(BIN)/python
+$(VENV)/.installed-dev: pyproject.toml config/constraints.txt $(RUST) | $(BIN)/python
 	$(PIP) -e '.[embed,mcp,dev]'
 	@touch $(VENV)/.installed-serve $@
 

@@ -22,7 +22,7 @@ from receiver.errors import UnloadableRequestError
 from receiver.signals import Signal
 
 _LOG = logging.getLogger(__name__)
-_INTERFACE = 2
+_INTERFACE = 3
 _NUMBERS = {Signal.TRACES: 0, Signal.METRICS: 1, Signal.LOGS: 2}
 _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_size_t
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
@@ -33,6 +33,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
         None,
         [_POINTER, ctypes.c_uint8, _POINTER, _POINTER, _SIZE, ctypes.c_uint64, _POINTER, _POINTER],
     ),
+    "otlp_count": (ctypes.c_uint8, [_POINTER, _SIZE, ctypes.c_char_p, _SIZE, ctypes.c_uint64]),
     "otlp_flatten": (_POINTER, [_POINTER, ctypes.c_uint8, _POINTER, _POINTER, _SIZE]),
     "otlp_table": (ctypes.c_bool, [_POINTER, _SIZE, _POINTER]),
     "otlp_buffers": (None, [_POINTER, _SIZE, _POINTER]),

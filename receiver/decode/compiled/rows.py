@@ -127,8 +127,9 @@ def _array(kind: pa.DataType, length: int, buffers: Iterator[pa.Buffer | None]) 
         return pa.ExtensionArray.from_storage(kind, _array(pa.binary(16), length, buffers))
     if pa.types.is_list(kind):
         own = [next(buffers), next(buffers)]
-        ends = np.frombuffer(own[1], dtype=np.int32)
-        child = _array(kind.value_type, int(ends[-1]), buffers)
+        offsets = own[1]
+        assert offsets is not None
+        child = _array(kind.value_type, int(np.frombuffer(offsets, dtype=np.int32)[-1]), buffers)
         return pa.Array.from_buffers(kind, length, own, children=[child])
     if pa.types.is_struct(kind):
         own = [next(buffers)]

@@ -6,13 +6,14 @@
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::slice;
 
+use crate::count::{Shapes, Stop};
 use crate::keys::{Keys, Rules};
 use crate::scan::{scan, Verdict};
 use crate::table::Table;
 use crate::{logs, metrics, spans, Signal};
 
 /// Grows with each change of the interface; Python compares.
-const INTERFACE: u32 = 2;
+const INTERFACE: u32 = 3;
 
 #[no_mangle]
 pub extern "C" fn otlp_interface() -> u32 {
@@ -66,6 +67,25 @@ pub unsafe extern "C" fn otlp_scan(
         let verdict: Option<Verdict> = found.unwrap_or(None);
         records[place] = verdict.map_or(-1, |verdict| i64::from(verdict.records));
         identifiable[place] = u8::from(verdict.map_or(false, |verdict| verdict.identifiable));
+    }
+}
+
+/// Returns 0 if a request holds at most `limit` messages, 1 if it holds more, 2 if that cannot be told.
+///
+/// # Safety
+/// `shapes` points to `words` values, `body` to `size` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn otlp_count(shapes: *const u32, words: usize, body: *const u8, size: usize, limit: u64) -> u8 {
+    let shapes = slice::from_raw_parts(shapes, words);
+    let body = slice::from_raw_parts(body, size);
+    let found = catch_unwind(AssertUnwindSafe(|| match Shapes::parse(shapes) {
+        Ok(shapes) => shapes.bound(body, limit),
+        Err(_) => Err(Stop::Malformed),
+    }));
+    match found {
+        Ok(Ok(())) => 0,
+        Ok(Err(Stop::TooMany)) => 1,
+        _ => 2,
     }
 }
 

@@ -8,6 +8,7 @@
 mod columns;
 mod attributes;
 mod contents;
+mod count;
 mod envelopes;
 mod forms;
 mod identifiers;
