@@ -370,18 +370,19 @@ class Loader:
     def let_go(self) -> None:
         """Begin no other transaction; the spool may be closed from here on. :meth:`abandon` follows."""
         self._stopping = True
+        self._transactions.give_up()
         if self._task is not None:
             self._task.cancel()
 
     async def abandon(self) -> None:
-        """Stop after the transaction in hand; what is not loaded stays in the spool."""
+        """Stop after the part in hand of a transaction; what is not loaded stays in the spool."""
         self.let_go()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         await self.forgotten()
         writer = self._transactions.writer
         if writer is not None and self._wrong_spool is None:
-            # The transaction in hand was completed, and nobody was left to note its position.
+            # The transaction in hand may have been completed, and nobody was left to note its position.
             with contextlib.suppress(RetryableError):
                 self._position = await self._in_thread(lambda: writer.position(self._spool.uuid))
         await asyncio.to_thread(self._thread.shutdown, wait=True)
@@ -483,15 +484,13 @@ class Loader:
         wait_s = deadline - time.monotonic()
         if wait_s <= 0 or self._stopping or self._hurry.is_set():
             return False
-        self._arrived.clear()
-        arrived = asyncio.ensure_future(self._arrived.wait())
-        hurried = asyncio.ensure_future(self._hurry.wait())
+        self._arrived.clear()  # whoever sets the one sets the other: no task is made for each group
         try:
-            await asyncio.wait((arrived, hurried), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-            return arrived.done()
-        finally:
-            arrived.cancel()
-            hurried.cancel()
+            async with asyncio.timeout(wait_s):
+                await self._arrived.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _read_spool(self, batch: Batch) -> None:
         following = self._handover.next_sequence(batch.position)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from itertools import groupby
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from receiver.errors import ReceiverError, RetryableError, StoreRejectedError, UnloadableRequestError
@@ -22,6 +24,9 @@ from receiver.ports import (
 )
 from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LOG = logging.getLogger(__name__)
 READ_BYTES = 8 << 20
@@ -47,6 +52,7 @@ class Transactions:
         self._flattener = flattener
         self._metrics = metrics
         self.writer: StoreWriter | None = None
+        self._given_up = False
         self.crowded = False
         """True after a write if a checkpoint must not wait."""
 
@@ -78,8 +84,18 @@ class Transactions:
             UnloadableRequestError: The columns cannot be turned into rows.
             StoreUnavailableError: It may work later.
         """
-        parts = self._flattener.parts(batch.columns)
+        parts = self._while_wanted(self._flattener.parts(batch.columns))
         self._store(LoadBatch(self.spool, batch.position, parts, batch.records))
+
+    def give_up(self) -> None:
+        """Let a transaction in hand end without its rows, which are still in the spool; begin no other. Threads: any."""
+        self._given_up = True
+
+    def _while_wanted(self, parts: Iterator[Mapping[str, pa.Table]]) -> Iterator[Mapping[str, pa.Table]]:
+        for part in parts:
+            if self._given_up:
+                raise RetryableError("the receiver stops")
+            yield part
 
     def revived(self) -> int:
         """Return the position of a store that works, which may have given up before: it can be lower than it was.
