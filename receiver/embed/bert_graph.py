@@ -5,7 +5,7 @@ In: the weights of a plain BERT. Out: the bytes of a graph that turns texts of e
 Texts of one call have one length, so that nothing is padded and nothing masked.
 
 In 8 bits, every token's activations have a scale of their own: a scale for the whole tensor, which is what
-onnxruntime's dynamic quantization makes, costs three times the error, and the vector of a text would
+onnxruntime's dynamic quantization makes, costs several times the error, and the vector of a text would
 depend on the texts beside it. docs/adr/0015 has the measurements.
 """
 
@@ -151,7 +151,7 @@ class _Graph:
 
     def _layer(self, name: str, entry: str, hidden: str) -> str:
         """Add attention and the two layers behind it; ``entry`` is the normalisation that ``hidden`` comes from."""
-        # Value's weights use the channels in another way than those of query and key: together, 2.4 times the error.
+        # Value's weights use the channels in another way than those of query and key: together, twice the error.
         parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
         both = self._node("Add", self._product(hidden, parts[:2], after=entry))
         value = self._node("Add", self._product(hidden, parts[2:], after=entry))
@@ -218,7 +218,7 @@ class _Graph:
         return self._node("Add", [self._node("Add", [product, bias]), hidden])
 
     def _normalised(self, value: str, name: str) -> str:
-        """Add a layer normalisation; onnxruntime's fused sum-and-normalise takes four times as long."""
+        """Add a layer normalisation; onnxruntime's fused sum-and-normalise takes longer than both."""
         scale = self._constant(f"{name}.weight", self._tensor(f"{name}.weight"))
         shift = self._constant(f"{name}.bias", self._tensor(f"{name}.bias"))
         return self._node("LayerNormalization", [value, scale, shift], axis=-1, epsilon=self._shape.epsilon)

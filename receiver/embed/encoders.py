@@ -24,7 +24,7 @@ Vectors = NDArray[np.float32]
 
 _DEFAULT_TOKENS = 512
 _MOST_TOGETHER = 256
-"""Tokens in one call of onnxruntime, where more than one text is in it: more are not faster and take memory."""
+"""Tokens in one call of onnxruntime, where more than one text is in it: more gain nothing measurable and take memory."""
 
 
 class Encoder(Protocol):
@@ -70,7 +70,7 @@ class OnnxEncoder:
         self._limit = self.max_tokens or _DEFAULT_TOKENS
         options: Any = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # texts side by side, see encode
-        options.enable_cpu_mem_arena = False  # it keeps what the longest text needed; no slower without
+        options.enable_cpu_mem_arena = False  # no slower without, as far as can be measured
         options.log_severity_level = 3
         graph: bytes | str
         if source.runtime is Runtime.ONNX_FILE:

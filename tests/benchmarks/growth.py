@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +22,6 @@ from tests.benchmarks.store_filler import fill
 from tests.support.receiver_process import ReceiverProcess
 
 _LAST = 1_000_000
-_SPANS_A_REQUEST = 512
 _PROBE_S = 5.0
 
 
@@ -35,10 +32,10 @@ def one_size(folder: Path, spans: int, *, embedded: int, rounds: int) -> dict[st
     started = time.perf_counter()
     with ReceiverProcess(folder) as receiver:
         found["listening_s"] = round(time.perf_counter() - started, 2)
-        before = receiver.stats()["records"]["spans"]
+        receiver.stats()
         found["store_open_s"] = round(time.perf_counter() - started, 2)
         found["idle_rss_mb"] = queries.memory_mb(receiver.pid, "VmRSS")
-        found["ingest_spans_per_s"] = _ingest_the_last(receiver, before)
+        found["ingest_spans_per_s"] = _ingest_the_last(receiver)
         found["spans"] = receiver.stats()["records"]["spans"]
         found["peak_rss_mb"] = queries.memory_mb(receiver.pid, "VmHWM")
         receiver.stop()
@@ -48,22 +45,13 @@ def one_size(folder: Path, spans: int, *, embedded: int, rounds: int) -> dict[st
     return found
 
 
-def _ingest_the_last(receiver: ReceiverProcess, before: int) -> int:
+def _ingest_the_last(receiver: ReceiverProcess) -> int:
     """Return stored spans a second over about the last million; the generator runs until it has sent them."""
-    generator = Path(__file__).with_name("load_generator.py")
     stored, seconds = 0, 0.0
     while stored < _LAST:
-        started = time.perf_counter()
-        subprocess.run(
-            [
-                sys.executable, str(generator), "--endpoint", receiver.grpc, "--spans", str(_SPANS_A_REQUEST),
-                "--seconds", str(_PROBE_S),
-            ],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        receiver.flush()
-        seconds += time.perf_counter() - started
-        stored = receiver.stats()["records"]["spans"] - before
+        took, acknowledged = queries.sent(receiver, seconds=_PROBE_S, rate=0.0)
+        seconds += took
+        stored += acknowledged["stored"]
     return round(stored / seconds)
 
 

@@ -17,6 +17,7 @@ import http.client
 import json
 import random
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -34,7 +35,6 @@ from receiver.app.embedded import EmbeddedReceiver
 from receiver.config import Settings
 from receiver.questions import Filters, Status
 from receiver.times import NS
-from tests.benchmarks.ingest_run import Generator, Plan
 from tests.benchmarks.span_shapes import RARE_KEY
 from tests.support.receiver_process import ReceiverProcess
 
@@ -59,6 +59,7 @@ _GOALS_MS = {
 }
 _LEAST_RECALL = 0.97
 _LEARN_S = 120.0
+_EMBED_S = 900.0
 _USERS = 4
 _RATE = 10_000
 
@@ -298,22 +299,35 @@ def _recall(
     return hits / (10 * len(asked))
 
 
-def _ingest(receiver: ReceiverProcess, seconds: float) -> dict[str, Any]:
+def sent(receiver: ReceiverProcess, *, seconds: float, rate: float) -> tuple[float, dict[str, Any]]:
+    """Return how long it took until all that was sent could be queried, and what the generator says of it.
+
+    Raises:
+        SystemExit: What is stored is not what was acknowledged.
+    """
     before = receiver.stats()["records"]["spans"]
-    with Generator(Plan(payload="small", seconds=seconds, rate=_RATE), receiver.grpc) as generator:
+    with subprocess.Popen(
+        [
+            sys.executable, "-m", "tests.benchmarks.generator", "--endpoint", receiver.grpc, "--batch", "512",
+            "--seconds", str(seconds), "--rate", str(rate), "--wait",
+        ],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as generator:  # fmt: skip
+        assert generator.stdout is not None
+        generator.stdout.readline()  # its pool is built
         started = time.perf_counter()
-        generator.begin()
-        result = generator.result()
-        receiver.flush()
-        took = time.perf_counter() - started
-    stored = receiver.stats()["records"]["spans"] - before
-    if stored != result["acknowledged_records"]:
-        raise SystemExit(f"void: {result['acknowledged_records']} acknowledged, {stored} stored")
-    return {
-        "stored_spans_per_s": round(stored / took),
-        **{f"{place}_ms": result["latency_ms"][place] for place in ("p50", "p99", "max")},
-        "failures": result["given_up_requests"],
-    }
+        result: dict[str, Any] = json.loads(generator.communicate("\n")[0].splitlines()[-1])
+    receiver.flush()
+    took = time.perf_counter() - started
+    result["stored"] = receiver.stats()["records"]["spans"] - before
+    if result["stored"] != result["acknowledged_records"]:
+        raise SystemExit(f"void: {result['acknowledged_records']} acknowledged, {result['stored']} stored")
+    return took, result
+
+
+def _ingest(receiver: ReceiverProcess, seconds: float) -> dict[str, Any]:
+    took, result = sent(receiver, seconds=seconds, rate=_RATE)
+    return {"stored_spans_per_s": round(result["stored"] / took), **result}
 
 
 def beside_users(
@@ -369,8 +383,13 @@ def run(folder: Path, *, rounds: int, load_s: float, think_s: float) -> dict[str
 
 
 def _wait_for_index(receiver: ReceiverProcess) -> None:
-    while (embedding := receiver.stats()["embedding"])["indexed"] < embedding["embedded"]:
-        time.sleep(0.2)
+    """Return when all vectors are in the index and no text waits for one: embedding takes a core of the questions."""
+    deadline = time.monotonic() + _EMBED_S
+    while time.monotonic() < deadline:
+        embedding = receiver.stats()["embedding"]
+        if embedding["indexed"] >= embedding["embedded"] and not embedding["pending"]:
+            return
+        time.sleep(0.5)
 
 
 def memory_mb(pid: int, key: str) -> int:
