@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 
 from receiver.signals import Signal
 from receiver.store.row_moves import RowMoves
-from receiver.store.row_places import ID_HASH, STRETCH_ROWS, TOKENS, RowPlaces, Stretch
+from receiver.store.row_places import (
+    LOW_64,
+    NO_OWNER,
+    STRETCH_ROWS,
+    TOKENS,
+    TRACE_KEY,
+    RowFacts,
+    RowPlaces,
+    Stretch,
+)
 
 _LOG = logging.getLogger(__name__)
 _TABLE = {Signal.TRACES: "spans", Signal.LOGS: "logs"}
@@ -33,6 +42,7 @@ _TIME = {
     Signal.LOGS: "CASE WHEN time_unix_nano = 0 THEN observed_time_unix_nano ELSE time_unix_nano END",
 }
 _IDS = ("trace_id", "text_id")
+_LOW = np.uint64(0xFFFFFFFF)
 T = TypeVar("T", bound=np.generic)
 
 
@@ -41,6 +51,8 @@ class _Known:
     """What holds as long as rows have not moved since ``mark``."""
 
     mark: int
+    retired: int = 0
+    """How many records had been deleted."""
     tables: dict[Signal, RowPlaces] = field(default_factory=lambda: dict.fromkeys(Signal, RowPlaces()))
 
 
@@ -85,9 +97,10 @@ class PlaceKeeper:
         mark = self._mark()
         if mark < 0:
             return False
-        if self._known.mark != mark:
+        retired = retired_records(cursor)
+        if self._known.mark != mark or self._known.retired != retired:
             with self._lock:
-                self._forget(mark)
+                self._forget(mark, retired)
         try:
             return any(self._learn(cursor, signal, mark) for signal in _TABLE) or (
                 self._attributes_wanted
@@ -111,8 +124,8 @@ class PlaceKeeper:
     def _mark(self) -> int:
         return self._moves.count if self._moves else 0
 
-    def _forget(self, mark: int) -> None:
-        self._known = _Known(mark)
+    def _forget(self, mark: int, retired: int = 0) -> None:
+        self._known = _Known(mark, retired)
         if self._file is not None:
             self._file.close()  # what is mapped of it stays until nobody looks at it
             self._file = None
@@ -125,17 +138,35 @@ class PlaceKeeper:
         # A place beyond the stretch is taken: no row can come into it any more.
         if not cursor.execute(f"SELECT 1 FROM {table} WHERE rowid >= ? LIMIT 1", [end]).fetchall():
             return False
-        hashes = ", ".join(f"{ID_HASH.format(column)} AS {column}" for column in _IDS)
+        lows = ", ".join(f"{LOW_64.format(column)} AS {column}" for column in (*_IDS, "resource_id"))
         found = cursor.execute(
-            f"SELECT rowid AS place, {_TIME[signal]} AS time, {hashes} FROM {table} WHERE rowid >= ? AND rowid < ?",
+            f"SELECT rowid AS place, {_TIME[signal]} AS time, {TRACE_KEY.format('')} AS trace, {lows} FROM {table} WHERE rowid >= ? AND rowid < ?",
             [first, end],
         ).fetchnumpy()
         offsets = (found["place"] - first).astype(np.uint64)
         times = found["time"]
-        ids = {column: self._stored(_entries(found[column], offsets)) for column in _IDS}
+        ids = {column: self._stored(_entries(found[column] & _LOW, offsets)) for column in _IDS}
         earliest, latest = (int(times.min()), int(times.max())) if len(times) else (2**64 - 1, 0)
-        self._publish(signal, mark, [*known.stretches, Stretch(first, end, earliest, latest, ids)])
+        stretch = Stretch(first, end, earliest, latest, ids, self._facts(found, offsets))
+        self._publish(signal, mark, [*known.stretches, stretch])
         return True
+
+    def _facts(self, found: dict[str, Any], offsets: NDArray[np.uint64]) -> RowFacts:
+        owner_ids, owners = np.unique(found["resource_id"], return_inverse=True)
+
+        def by_place(values: Any, dtype: type[T]) -> NDArray[T]:
+            filled = np.ma.filled(values, 0) if np.ma.isMaskedArray(values) else values
+            whole = np.zeros(self._stretch_rows, dtype=dtype)
+            whole[offsets] = filled
+            return self._stored(whole)
+
+        return RowFacts(
+            times=by_place(found["time"], np.uint64),
+            traces=by_place(found["trace"], np.uint64),
+            texts=by_place(found["text_id"] >> np.uint64(32), np.uint32),
+            owners=by_place(np.minimum(owners, NO_OWNER), np.uint16),
+            owner_ids=owner_ids[:NO_OWNER],
+        )
 
     def _learn_attributes(self, cursor: duckdb.DuckDBPyConnection, signal: Signal, mark: int) -> bool:
         stretches = self._known.tables[signal].stretches
@@ -156,8 +187,8 @@ class PlaceKeeper:
     def _publish(self, signal: Signal, mark: int, stretches: list[Stretch]) -> None:
         with self._lock:
             if self._known.mark == mark and not self._given_up:
-                tables = {**self._known.tables, signal: RowPlaces(tuple(stretches))}
-                self._known = _Known(mark, tables)
+                places = RowPlaces(tuple(stretches), self._known.retired)
+                self._known = replace(self._known, tables={**self._known.tables, signal: places})
 
     def _stored(self, values: NDArray[T]) -> NDArray[T]:
         """Return the same values, in the file where there is one: they are looked at rarely and in few places."""
@@ -171,6 +202,12 @@ class PlaceKeeper:
         mapped: Any = np.memmap(self._file, dtype=values.dtype, mode="r", offset=begin, shape=values.shape)
         stored: NDArray[T] = mapped
         return stored
+
+
+def retired_records(cursor: duckdb.DuckDBPyConnection) -> int:
+    """Return how many records were ever deleted, as this transaction sees it."""
+    ((count,),) = cursor.execute("SELECT sum(retired)::UBIGINT FROM record_totals").fetchall()
+    return int(count or 0)
 
 
 def _entries(hashes: Any, offsets: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -10,6 +10,7 @@ import duckdb
 from receiver.ports import Rows
 from receiver.questions import Filters
 from receiver.signals import Signal
+from receiver.store.dimension_cache import RESOURCES, SCOPES
 from receiver.store.read_filters import LOG_TIME, conditions
 from receiver.store.read_values import (
     ERROR_SEVERITY,
@@ -78,16 +79,8 @@ def dimensions(
     cursor: duckdb.DuckDBPyConnection, records: Rows
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Return the resources and the scopes that records name, by id; copies after a crash are equal."""
-    resources = cursor.execute(
-        "SELECT resource_id, attributes, dropped_attributes_count, entity_refs,"
-        " schema_url FROM resources WHERE resource_id IN (SELECT unnest(?::UUID[]))",
-        [sorted({record["resource_id"] for record in records})],
-    ).fetchall()
-    scopes = cursor.execute(
-        "SELECT scope_id, name, version, attributes, dropped_attributes_count, schema_url"
-        " FROM scopes WHERE scope_id IN (SELECT unnest(?::UUID[]))",
-        [sorted({record["scope_id"] for record in records})],
-    ).fetchall()
+    resources = RESOURCES.rows(cursor, (UUID(record["resource_id"]) for record in records))
+    scopes = SCOPES.rows(cursor, (UUID(record["scope_id"]) for record in records))
     return (
         {
             identity.hex: {
@@ -96,7 +89,7 @@ def dimensions(
                 "entity_refs": json_value(entities),
                 "schema_url": schema_url,
             }
-            for identity, attributes, dropped, entities, schema_url in resources
+            for identity, (_, attributes, dropped, entities, schema_url) in resources.items()
         },
         {
             identity.hex: {
@@ -106,7 +99,7 @@ def dimensions(
                 "dropped_attributes_count": dropped,
                 "schema_url": schema_url,
             }
-            for identity, name, version, attributes, dropped, schema_url in scopes
+            for identity, (name, version, attributes, dropped, schema_url) in scopes.items()
         },
     )
 
@@ -139,25 +132,23 @@ def _rows(
         f"SELECT {', '.join(f'r.{each}' for each in columns)} FROM {table} r WHERE {where}", values
     )
     rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-    services = _named(cursor, "resources", "resource_id", "service_name", rows)
-    texts = _named(cursor, "texts", "text_id", "text", rows)
+    resources = RESOURCES.rows(cursor, (row["resource_id"] for row in rows))
+    texts = _texts(cursor, rows)
     for row in rows:
-        row["service"] = services.get(row["resource_id"])
+        row["service"] = resources.get(row["resource_id"], (None,))[0]
         row["text"] = texts.get(row["text_id"])
     return rows
 
 
-def _named(
-    cursor: duckdb.DuckDBPyConnection, table: str, key: str, column: str, rows: list[dict[str, Any]]
-) -> dict[UUID, str | None]:
-    """Return what the rows name by id. Should it stand there twice after a crash, its copies are equal.
+def _texts(cursor: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> dict[UUID, str]:
+    """Return the texts that rows name, by id. Should one stand there twice after a crash, its copies are equal.
 
     A join costs twice as much for ten rows, and reads the whole table of texts.
     """
-    ids = list({row[key] for row in rows if row[key] is not None})
+    ids = list({row["text_id"] for row in rows if row["text_id"] is not None})
     if not ids:
         return {}
-    cursor.execute(f"SELECT {key}, {column} FROM {table} WHERE {key} IN (SELECT unnest(?::UUID[]))", [ids])
+    cursor.execute("SELECT text_id, text FROM texts WHERE text_id IN (SELECT unnest(?::UUID[]))", [ids])
     return dict(cursor.fetchall())
 
 

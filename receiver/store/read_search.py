@@ -11,16 +11,14 @@ import duckdb
 from receiver.ports import Rows
 from receiver.questions import Filters
 from receiver.signals import Signal
-from receiver.store.read_best_hits import HitFinder
 from receiver.store.read_filters import TIME, Conditions, conditions
+from receiver.store.read_ranked_hits import Group, ranked_groups
 from receiver.store.read_records import TABLES, records_at
 from receiver.store.row_places import RowPlaces
 
 _SEARCHED = (Signal.TRACES, Signal.LOGS)
 _HITS_PER_RESULT = 10
 """Hits among which the best results are looked for first; a trace may have many."""
-_Group = tuple[dict[str, Any], dict[str, Any], int]
-"""The place of the best record of a trace, its similarity and time, and how many hits the trace has."""
 _OWN_TEXT = {Signal.TRACES: "r.name", Signal.LOGS: "r.body"}
 
 
@@ -33,10 +31,9 @@ def records_of_texts(
 ) -> Rows:
     """Return the best record of each trace that has one of these texts."""
     asked = {signal: conditions(filters, signal, cursor) for signal in _searched(cursor, filters)}
-    if all(places[signal].known_rows or signal is Signal.LOGS for signal in asked):
-        chosen = _first_groups_by_places(HitFinder(cursor, places, asked, similarities), limit)
-        if chosen is not None:
-            return _whole_records(cursor, chosen)
+    chosen = ranked_groups(cursor, places, asked, filters=filters, similarities=similarities, limit=limit)
+    if chosen is not None and (whole := _whole_records(cursor, chosen)) is not None:
+        return whole
     found = "found AS (SELECT unnest(?::UUID[]) AS text_id, unnest(?::DOUBLE[]) AS similarity)"
     values: list[Any] = [list(similarities), list(similarities.values())]
     hits: list[str] = []
@@ -108,16 +105,19 @@ def _best(
             " ORDER BY score DESC LIMIT ?",
             [*values, limit],
         ).fetchall()
-    return _whole_records(cursor, chosen)
+    return _whole_records(cursor, chosen) or []
 
 
-def _whole_records(cursor: duckdb.DuckDBPyConnection, chosen: Sequence[_Group]) -> Rows:
+def _whole_records(cursor: duckdb.DuckDBPyConnection, chosen: Sequence[Group]) -> Rows | None:
+    """Return the chosen records; None where one is not there for this transaction."""
     by_place: dict[tuple[str, int], dict[str, Any]] = {}
     for signal in _SEARCHED:
         records = [best["record"] for best, _, _ in chosen if best["signal"] == signal.value]
         if records:
             found_here = records_at(cursor, signal, records)
             by_place |= {(signal.value, record): row for record, row in found_here.items()}
+    if len(by_place) < len(chosen):  # what is known of rows may be a moment ahead of the transaction
+        return None
     return [
         {
             **by_place[best["signal"], best["record"]],
@@ -130,7 +130,7 @@ def _whole_records(cursor: duckdb.DuckDBPyConnection, chosen: Sequence[_Group]) 
 
 def _first_groups(
     cursor: duckdb.DuckDBPyConnection, with_hits: str, values: list[Any], limit: int
-) -> list[_Group] | None:
+) -> list[Group] | None:
     """Return the best record of each trace where the best hits alone tell, or None where all are to be grouped.
 
     Grouping tens of thousands of hits costs several times what finding the best of them does.
@@ -147,26 +147,8 @@ def _first_groups(
     return _grouped(best, look, limit)
 
 
-def _first_groups_by_places(finder: HitFinder, limit: int) -> list[_Group] | None:
-    """Do the same where it is known in which rows the texts stand; None also where reading all rows costs less."""
-    look = limit * _HITS_PER_RESULT
-    best = finder.best(look, limit)
-    if best is None:
-        return None
-    traces = dict.fromkeys(hit.trace_id for hit in best if hit.trace_id)
-    matches = finder.matches(list(traces)[:limit]) if traces else {}
-    if matches is None:
-        return None
-    hits = [
-        (hit.signal.value, hit.record, hit.trace_id, hit.text_id, hit.similarity, hit.time,
-         matches.get(hit.trace_id) if hit.trace_id else None)
-        for hit in best
-    ]  # fmt: skip
-    return _grouped(hits, look, limit)
-
-
-def _grouped(best: Sequence[tuple[Any, ...]], look: int, limit: int) -> list[_Group] | None:
-    groups: dict[Any, _Group] = {}
+def _grouped(best: Sequence[tuple[Any, ...]], look: int, limit: int) -> list[Group] | None:
+    groups: dict[Any, Group] = {}
     for signal, record, trace_id, text_id, similarity, time, matches in best:
         key = (trace_id, None) if trace_id else (None, text_id or (signal, record))
         if key not in groups:

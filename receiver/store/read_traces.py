@@ -11,10 +11,11 @@ import duckdb
 from receiver.ports import Rows
 from receiver.questions import Filters, TraceRecords
 from receiver.signals import Signal
+from receiver.store.dimension_cache import RESOURCES
 from receiver.store.read_filters import LOG_TIME, conditions
 from receiver.store.read_newest import newest_rows
 from receiver.store.read_places import candidates
-from receiver.store.read_records import dimensions, fetch_logs, fetch_spans
+from receiver.store.read_records import TABLES, dimensions, fetch_logs, fetch_spans
 from receiver.store.read_values import json_value, moment
 from receiver.store.row_places import RowPlaces
 from receiver.times import duration_ms
@@ -35,8 +36,10 @@ def records_of_trace(
     def fetched(signal: Signal, fetch: Callable[..., Rows], order: str) -> Rows:
         mine, values = "r.trace_id = ?", list[Any]([trace_id])
         rows = candidates(cursor, signal, places[signal], "trace_id", [trace_id])
-        if rows is None:
-            return fetch(cursor, mine, values, order=order, limit=limit + 1)
+        if rows is None:  # narrow columns first: most traces have no log records
+            rows = cursor.execute(
+                f"SELECT r.rowid FROM {TABLES[signal]} r WHERE {mine}", values
+            ).fetchnumpy()["rowid"]
         if not len(rows):
             return []
         first, last = int(rows.min()), int(rows.max())
@@ -118,7 +121,8 @@ def newest_traces(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: in
         " ORDER BY started DESC, trace_id",
         values,
     ).fetchall()
-    services = _service_names(cursor)
+    owners = {each for row in rows for each in (row[5]["resource_id"], *row[6])}
+    services = {each: row[0] for each, row in RESOURCES.rows(cursor, owners).items()}
     return [_summary(row, services) for row in rows]
 
 
@@ -135,14 +139,6 @@ def _newest_ids(
         if len(distinct) >= limit or len(rows) < look:
             return distinct[:limit]
         look *= 10
-
-
-def _service_names(cursor: duckdb.DuckDBPyConnection) -> dict[UUID, str | None]:
-    return dict(
-        cursor.execute(
-            "SELECT resource_id, any_value(service_name) FROM resources GROUP BY resource_id"
-        ).fetchall()
-    )
 
 
 def _summary(row: tuple[Any, ...], services: dict[UUID, str | None]) -> dict[str, Any]:

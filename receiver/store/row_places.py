@@ -29,13 +29,33 @@ Ranges = list[tuple[int, int]]
 """Stretches of places as first and end, ascending, apart from each other."""
 
 
+LOW_64 = "({}::UHUGEINT & 18446744073709551615)::UBIGINT"
+"""SQL for the low 64 bits of an id; no two ids of a store are taken to have the same."""
+TRACE_KEY = "CASE WHEN {0}trace_id IS NULL THEN 0::UBIGINT ELSE hash({0}trace_id) END"
+"""SQL for what tells the trace of a row from others; 0 where it has none."""
+
+
 def id_hash(value: UUID) -> int:
-    """Return the low 32 bits of an id: what ``ID_HASH`` computes in SQL."""
+    """Return the low 32 bits of an id."""
     return value.int & 0xFFFFFFFF
 
 
-ID_HASH = "({}::UHUGEINT & 4294967295)::UINTEGER"
-"""SQL for :func:`id_hash` of a column."""
+NO_OWNER = 0xFFFF
+"""Of rows whose resource is one of too many to be numbered."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFacts:
+    """What each row of a stretch says, by its place within it."""
+
+    times: NDArray[np.uint64]
+    traces: NDArray[np.uint64]
+    """``TRACE_KEY`` of each."""
+    texts: NDArray[np.uint32]
+    """Bits 32 to 63 of the text id; the entries of the stretch have those below."""
+    owners: NDArray[np.uint16]
+    """Which of ``owner_ids`` is the row's resource."""
+    owner_ids: NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +68,16 @@ class Stretch:
     latest_ns: int
     ids: dict[str, NDArray[np.uint64]]
     """For each column of ids: hash and place within the stretch, 32 bits each, sorted."""
+    facts: RowFacts
     tokens: NDArray[np.uint32] | None = None
     """Hashes of attributes, 26 bits, each with the block in which it stands; None: not looked at yet."""
 
     def places(self, column: str, hashes: NDArray[np.uint64]) -> Places:
         """Return the places whose id in ``column`` has one of the hashes."""
+        return (self.entries(column, hashes) & _LOW).astype(np.int64) + self.first
+
+    def entries(self, column: str, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return the entries with one of these hashes: the hash in the upper half, the row's offset in the lower."""
         entries = self.ids[column]
         starts = np.searchsorted(entries, hashes << np.uint64(32))
         ends = np.searchsorted(entries, (hashes << np.uint64(32)) | _LOW, side="right")
@@ -61,9 +86,7 @@ class Stretch:
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
             if end > start
         ]
-        if not found:
-            return np.empty(0, dtype=np.int64)
-        return (np.concatenate(found) & _LOW).astype(np.int64) + self.first
+        return np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
 
     def blocks(self, token_hashes: Iterable[int]) -> Ranges:
         """Return the ranges of places that may have one of these attributes; all where that is not known."""
@@ -86,6 +109,8 @@ class RowPlaces:
     """What is known of one table; rows from ``known_rows`` on are not looked at yet. Never changes."""
 
     stretches: Sequence[Stretch] = ()
+    retired: int = 0
+    """How many records had been deleted from the store; facts hold only as long as that is so."""
 
     @property
     def known_rows(self) -> int:
