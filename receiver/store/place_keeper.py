@@ -6,7 +6,7 @@ costs twenty times what ids and times do. Everything is thrown away when rows ma
 (:mod:`receiver.store.row_moves`), and when there is no room for it: questions read whole columns then.
 
 Numbers (2 cores, 10 million spans): ids and times 10 ms a stretch of 122,880 rows, 1.8 s in all on a busy
-machine; attributes 130 ms a stretch, 6 s in all. The file has 16 bytes a row, with attributes about 25.
+machine; attributes 130 ms a stretch, 6 s in all. The file has 38 bytes a row, with attributes about 47.
 """
 
 from __future__ import annotations
