@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib import resources
 
 import duckdb
 
 from receiver.errors import StartError
 
-_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
+_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+(\.new)?\.sql$")
 
 
-def migrations() -> dict[int, str]:
-    """Return the SQL of every migration by its number, in order."""
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step from a schema to the next."""
+
+    sql: str
+    for_new_files: bool
+    """True: only for a file that has no records yet; others are as good without it. Named ``NNNN_name.new.sql``."""
+
+
+def migrations() -> dict[int, Migration]:
+    """Return every migration by its number, in order."""
     folder = resources.files("receiver.store.migrations")
-    found = {int(m[1]): file.read_text() for file in folder.iterdir() if (m := _NAME.match(file.name))}
+    found = {
+        int(m[1]): Migration(file.read_text(), for_new_files=bool(m[2]))
+        for file in folder.iterdir()
+        if (m := _NAME.match(file.name))
+    }
     return dict(sorted(found.items()))
 
 
@@ -36,12 +50,13 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> list[int]:
             hint="use the release that wrote it, or a newer one",
         )
     applied = []
-    for version, sql in known.items():
+    for version, migration in known.items():
         if version in done:
             continue
         connection.execute("BEGIN")
         try:
-            connection.execute(sql)
+            if not (migration.for_new_files and done):
+                connection.execute(migration.sql)
             connection.execute("INSERT INTO schema_migrations VALUES (?, now())", [version])
             connection.execute("COMMIT")
         except duckdb.Error:

@@ -18,12 +18,15 @@ from typing import Generic, TypeVar
 import duckdb
 
 from receiver.errors import BusyError, QueryLimitError, ShuttingDownError, StoreUnavailableError
+from receiver.priority import step_back
 from receiver.store.row_moves import RowMoves
 
 T = TypeVar("T")
 
 _INTERRUPT_AGAIN_S = 0.05
 _WAITING_PER_READER = 16
+_NICENESS = 10
+"""Four questions that scan take both of two cores: exports are to be answered meanwhile (ADR 18)."""
 _ATTEMPTS = 4
 """Runs of a question during each of which rows have moved, before its asker is told to come again."""
 
@@ -114,7 +117,9 @@ class ReadPool:
         self._connect = connect
         self._moves = moves
         self._timeout_s = timeout_s
-        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
+        self._threads = ThreadPoolExecutor(
+            readers, thread_name_prefix="store-reader", initializer=step_back, initargs=(_NICENESS,)
+        )
         self._free = asyncio.Semaphore(readers)
         self._most_waiting = readers * _WAITING_PER_READER
         self._waiting = 0

@@ -23,7 +23,7 @@ from receiver.signals import Signal
 from receiver.store import migrate as migrate_module
 from receiver.store.duckdb_store import DuckDbStore
 from receiver.store.duckdb_writer import DuckDbWriter
-from receiver.store.migrate import migrate, migrations
+from receiver.store.migrate import Migration, migrate, migrations
 from tests.support.otlp_requests import T0, log_request, make_span, metric_request, span_request, traces
 from tests.support.table_parts import rows_of
 
@@ -275,6 +275,20 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone() == (len(migrations()),)
 
 
+def test_a_migration_for_new_files_leaves_records_of_an_older_file_alone(tmp_path: Path) -> None:
+    """A new file names the compression of long texts; one of the schema before keeps its rows as they are."""
+    plain = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'spans' AND sql ILIKE '%zstd%'"
+    with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
+        migrate(connection)
+        assert connection.execute(plain).fetchone() == (1,)
+    with duckdb.connect(str(tmp_path / "older.duckdb")) as connection:
+        migrate(connection)
+        connection.execute("DELETE FROM schema_migrations WHERE version > 3")
+        connection.execute("CREATE OR REPLACE TABLE spans AS SELECT 'kept' AS name")
+        assert migrate(connection) == [version for version in migrations() if version > 3]
+        assert connection.execute("SELECT name FROM spans").fetchone() == ("kept",)
+
+
 def test_a_file_of_a_newer_release_is_refused(store: Store) -> None:
     """It is not opened with a schema that this release does not know; the message says what to do."""
     store.store.connection.execute("INSERT INTO schema_migrations VALUES (9999, now())")
@@ -287,7 +301,11 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
 ) -> None:
     """Each is one transaction: half of one is never seen."""
     monkeypatch.setattr(
-        migrate_module, "migrations", lambda: {1: "CREATE TABLE a (x INTEGER); CREATE TABLE a (x INTEGER);"}
+        migrate_module,
+        "migrations",
+        lambda: {
+            1: Migration("CREATE TABLE a (x INTEGER); CREATE TABLE a (x INTEGER);", for_new_files=False)
+        },
     )
     with duckdb.connect(str(tmp_path / "t.duckdb")) as connection:
         with pytest.raises(duckdb.Error):

@@ -77,7 +77,7 @@ def of_version_2() -> duckdb.DuckDBPyConnection:
         "CREATE TABLE schema_migrations (version INTEGER NOT NULL, applied_at TIMESTAMPTZ NOT NULL)"
     )
     for version in (1, 2):
-        connection.execute(migrations()[version])
+        connection.execute(migrations()[version].sql)
         connection.execute("INSERT INTO schema_migrations VALUES (?, now())", [version])
     return connection
 

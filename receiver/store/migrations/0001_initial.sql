@@ -1,7 +1,5 @@
 -- Physical schema, version 1. docs/schema.md describes every column and its unit.
 -- Append-only: no primary keys and no indexes (replaying a WAL with them costs 20-31 times its size in memory).
--- Long texts that hardly repeat name their compression: half the CPU of a load and half the file (docs/adr/0002); a file
--- that was made before it was named keeps its own.
 -- Times and counts are unsigned as on the wire; NULL never stands for 0. Attributes are JSON text (docs/schema.md).
 
 CREATE TABLE resources (
@@ -36,7 +34,7 @@ CREATE TABLE spans (
   end_time_unix_nano UBIGINT NOT NULL,
   status_code INTEGER NOT NULL,
   status_message VARCHAR NOT NULL,
-  attributes VARCHAR USING COMPRESSION zstd NOT NULL,
+  attributes VARCHAR NOT NULL,
   dropped_attributes_count UINTEGER NOT NULL,
   events STRUCT(
     time_unix_nano UBIGINT, "name" VARCHAR, attributes VARCHAR, dropped_attributes_count UINTEGER)[],
@@ -67,9 +65,9 @@ CREATE TABLE logs (
   severity_number INTEGER NOT NULL,
   severity_text VARCHAR NOT NULL,
   event_name VARCHAR NOT NULL,
-  body VARCHAR USING COMPRESSION zstd,
+  body VARCHAR,
   body_type VARCHAR,
-  attributes VARCHAR USING COMPRESSION zstd NOT NULL,
+  attributes VARCHAR NOT NULL,
   dropped_attributes_count UINTEGER NOT NULL,
   resource_id UUID NOT NULL,
   scope_id UUID NOT NULL,
