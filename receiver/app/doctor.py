@@ -46,6 +46,7 @@ def examine(settings: Settings, server: Server, *, deep: bool = False) -> Iterat
         ]
     parts += [
         ("model", lambda: doctor_machine.model(settings.embed, deep=deep)),
+        ("decoder", lambda: doctor_machine.decoder(settings)),
         ("open files", lambda: doctor_machine.open_files(settings, pid)),
         ("clock", lambda: doctor_machine.clock(settings)),
     ]

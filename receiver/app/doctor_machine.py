@@ -14,6 +14,7 @@ from pathlib import Path
 
 from receiver.app.findings import Finding, ok, problem, warning
 from receiver.config import EmbedConfig, Settings
+from receiver.decode.routes import is_compiled
 from receiver.embed.model import resolve_model
 from receiver.embed.pool import EmbedderPool
 from receiver.errors import EmbeddingUnavailableError
@@ -128,6 +129,16 @@ async def _tried(config: EmbedConfig) -> Finding:
         return ok("model", f"{pool.model} made a vector of {vectors.shape[1]} numbers in {seconds:.1f} s")
     finally:
         await pool.close()
+
+
+def decoder(settings: Settings) -> Iterator[Finding]:
+    """Yield which decoder requests go through."""
+    if not settings.intake.compiled:
+        yield ok("decoder", "Python, as intake.compiled is false")
+    elif is_compiled():
+        yield ok("decoder", "compiled")
+    else:
+        yield ok("decoder", "Python; installed again where cargo is, requests take a third of the time")
 
 
 def open_files(settings: Settings, pid: int | None) -> Iterator[Finding]:
