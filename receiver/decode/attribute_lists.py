@@ -32,6 +32,8 @@ _VALUE_SQL = {
 }
 _SHORT = {"string_value": "s", "int_value": "i", "bool_value": "b", "double_value": "d", "bytes_value": "y"}
 _EMPTY = '{"@empty":true}'
+_HEX_LETTERS = r"[\x0b\x0e\x0f\x1a-\x1f]"
+"""What DuckDB escapes with capitals and everything else here without."""
 _MANY_KEYS = 512
 
 
@@ -39,23 +41,31 @@ class FlattenConnection:
     """An in-memory DuckDB that only computes expressions. Threads: one call at a time."""
 
     def __init__(self, *, threads: int = 1, memory_limit_bytes: int = 256 << 20) -> None:
-        """Open it with its own bounds, so that it never competes for the store's memory."""
-        self._connection = duckdb.connect(
-            config={"threads": threads, "memory_limit": f"{memory_limit_bytes}B", "temp_directory": ""}
-        )
+        """Note its own bounds, with which it never competes for the store's memory.
+
+        It is opened with the first expression: that takes 24 ms, which nobody who starts should wait for.
+        """
+        self._config: dict[str, bool | int | float | str | list[str]] = {
+            "threads": threads, "memory_limit": f"{memory_limit_bytes}B", "temp_directory": ""
+        }  # fmt: skip
+        self._connection: duckdb.DuckDBPyConnection | None = None
 
     def evaluate(self, expression: str, columns: dict[str, pa.Array]) -> pa.Array:
         """Return one value of the SQL expression per row of the columns."""
-        self._connection.register("input", pa.table(columns))
+        if self._connection is None:
+            self._connection = duckdb.connect(config=self._config)
+        connection = self._connection
+        connection.register("input", pa.table(columns))
         try:
-            result = self._connection.sql(f"SELECT {expression} AS result FROM input").to_arrow_table()
+            result = connection.sql(f"SELECT {expression} AS result FROM input").to_arrow_table()
         finally:
-            self._connection.unregister("input")
+            connection.unregister("input")
         return result.column("result").combine_chunks()
 
     def close(self) -> None:
-        """Free the database."""
-        self._connection.close()
+        """Free the database, if it was needed."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 def value_json(values: pa.StructArray, connection: FlattenConnection, nested: NestedValues) -> pa.StringArray:
@@ -63,6 +73,11 @@ def value_json(values: pa.StructArray, connection: FlattenConnection, nested: Ne
     fields = {name: child for name, child in _children(values).items() if child.null_count < len(child)}
     columns = {_SHORT[name]: fields[name] for name in _VALUE_SQL if name in fields}
     terms = [_VALUE_SQL[name] for name in _VALUE_SQL if name in fields]
+    if "s" in columns and pc.any(pc.match_substring_regex(columns["s"], _HEX_LETTERS)).as_py():
+        encoded = columns["s"].dictionary_encode()
+        json = [orjson.dumps(text).decode() for text in encoded.dictionary.to_pylist()]
+        columns["s"] = pa.array(json, pa.string()).take(encoded.indices)
+        terms[0] = "s"
     texts = _nested_texts(fields, nested)
     if texts is not None:
         columns["n"] = texts

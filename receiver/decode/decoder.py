@@ -17,6 +17,7 @@ from receiver.decode.anyvalue import INVALID_UTF8, TOO_DEEP
 from receiver.decode.density import is_dense
 from receiver.decode.inspection import Findings, byte_lengths, inspect, messages
 from receiver.decode.json_request import protobuf_from_json
+from receiver.decode.message_count import MessageLimit, refuse_too_many
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import (
     POINT_KINDS,
@@ -80,6 +81,7 @@ class ColumnDecoder:
         *,
         patient: bool = True,
         redactor: Redactor | None = None,
+        message_limit: MessageLimit = refuse_too_many,
     ) -> None:
         """Use the limits of one request and the shared cache of nested values.
 
@@ -89,11 +91,13 @@ class ColumnDecoder:
             patient: False: requests that need more than a moment of Python are given back without a verdict.
             redactor: Takes out of requests what must not be stored; None where nothing is, and for what was
                 stored before.
+            message_limit: Counts the messages of large requests.
         """
         self._limits = limits
         self._nested = nested
         self._patient = patient
         self._redactor = redactor
+        self._message_limit = message_limit
 
     def decode(self, requests: Sequence[ExportRequest]) -> DecodedGroup:
         """Return a verdict for each request and the columns of what was accepted; see the port."""
@@ -182,6 +186,7 @@ class ColumnDecoder:
                 draft.original,
                 max_piece_bytes=_DENSE_PIECE_BYTES if draft.dense else _PIECE_BYTES,
                 max_messages=self._limits.request_messages,
+                message_limit=self._message_limit,
             )
         except PermanentError as error:
             draft.error = error

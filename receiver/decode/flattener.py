@@ -26,6 +26,8 @@ from receiver.signals import Signal
 _PART_ROWS = 24_576
 _PART_BYTES = 32 << 20
 """Of requests that are opened in one call; what they become stays far below the 2 GiB of an Arrow column."""
+_ROW_BYTES = 256
+"""A record counts as so many at least: as a row even an empty one takes nearly as much."""
 
 
 class ColumnFlattener:
@@ -81,7 +83,7 @@ class ColumnFlattener:
         """Take the next columns of one signal and kind out of the list and return their rows."""
         first = columns[0]
         if isinstance(first, RequestColumns) and self._scanned is not None:
-            scanned = _take(columns, RequestColumns, first.signal, lambda one: one.nbytes, _PART_BYTES)
+            scanned = _take(columns, RequestColumns, first.signal, _bytes_as_rows, _PART_BYTES)
             bodies = [body for one in scanned for body in one.bodies]
             return self._scanned.flatten(first.signal, bodies, dimensions)
         decoded = _take(columns, RecordColumns, first.signal, lambda one: len(one.rows), _PART_ROWS)
@@ -93,6 +95,10 @@ class ColumnFlattener:
         if columns.signal is Signal.LOGS:
             return {"logs": flatten_logs(columns, self._connection, self._nested, dimensions, self._texts)}
         return flatten_metrics(columns, self._connection, self._nested, dimensions)
+
+
+def _bytes_as_rows(requests: RequestColumns) -> int:
+    return max(requests.nbytes, _ROW_BYTES * requests.records)
 
 
 _Kind = TypeVar("_Kind", RequestColumns, RecordColumns)

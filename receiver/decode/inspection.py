@@ -75,6 +75,8 @@ def messages(columns: RecordColumns) -> int:
     count = len(columns.resources) + len(columns.scopes) + len(columns.rows)
     if columns.signal is Signal.TRACES:
         count += sum(len(columns.rows.field(name).flatten()) for name in ("events", "links"))
+    elif columns.signal is Signal.LOGS:
+        count -= len(columns.rows)  # a body is part of its record
     elif columns.signal is Signal.METRICS:
         count += columns.records
         for kind in POINT_KINDS[:-1]:  # all but summaries have exemplars

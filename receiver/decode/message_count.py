@@ -10,9 +10,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor
+from numpy.typing import NDArray
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
@@ -26,6 +28,7 @@ _LARGE_BYTES = 64 * 1024
 _LARGE_VALUE_BYTES = 1024
 """Nested values never become columns, so short ones stay uncounted even in a suspicious request."""
 _NEVER = sys.maxsize
+_MAX_NUMBER = 0xFFFF_FFFF
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -60,6 +63,14 @@ _RECORDS = frozenset(
 _VALUES = frozenset({"KeyValue", "AnyValue", "ArrayValue", "KeyValueList"})
 
 
+class MessageLimit(Protocol):
+    """**Protocol:** counts the messages of a request. Threads: any."""
+
+    def __call__(self, signal: Signal, body: bytes, limit: int, /) -> None:
+        """Return if the request holds at most ``limit`` messages; see :func:`refuse_too_many`."""
+        ...
+
+
 def refuse_too_many(signal: Signal, body: bytes, limit: int) -> None:
     """Return if the request holds at most ``limit`` messages.
 
@@ -79,6 +90,46 @@ def refuse_too_many(signal: Signal, body: bytes, limit: int) -> None:
     left = _Count(body, limit).through(_shape(_REQUESTS[signal], thorough=False))
     if _possible_messages(signal, body, enough=left) > left:
         _Count(body, limit).through(_shape(_REQUESTS[signal], thorough=True))
+
+
+def too_many_messages(limit: int) -> TooManyRecordsError:
+    """Return the error for a request that holds more than ``limit`` messages."""
+    return TooManyRecordsError(
+        f"the request holds more than {limit} records, attributes, events and links",
+        hint="send smaller batches, or raise limits.request_messages",
+    )
+
+
+@cache
+def shape_numbers(signal: Signal) -> NDArray[np.uint32]:
+    """Return what is counted, for the compiled count (``compiled/src/count.rs``).
+
+    Twice, for every request and for a suspicious one: the number of shapes, the request's own first; of each the
+    number of its parts; of each part the field's number, whether it is counted, whether it is a value, the size
+    above which it is gone through, and its shape. Then the bytes that may begin a message inside a record.
+    """
+    numbers: list[int] = []
+    for thorough in (False, True):
+        shapes = _reachable(_shape(_REQUESTS[signal], thorough=thorough))
+        places = {id(shape): place for place, shape in enumerate(shapes)}
+        numbers.append(len(shapes))
+        for shape in shapes:
+            numbers.append(len(shape))
+            for tag, part in shape.items():
+                above = min(part.enter_above, _MAX_NUMBER)
+                numbers += (tag >> 3, part.counted, part.is_value, above, places[id(part.shape)])
+    numbers += [lead | high for lead in _leads(signal) for high in (0, 0x80)]
+    return np.array(numbers, dtype=np.uint32)
+
+
+def _reachable(root: _Shape) -> list[_Shape]:
+    found, places = [root], {id(root)}
+    for shape in found:
+        for part in shape.values():
+            if id(part.shape) not in places:
+                places.add(id(part.shape))
+                found.append(part.shape)
+    return found
 
 
 class _Count:
@@ -108,10 +159,7 @@ class _Count:
             if part.counted:
                 self._left -= 1
                 if self._left < 0:
-                    raise TooManyRecordsError(
-                        f"the request holds more than {self._limit} records, attributes, events and links",
-                        hint="send smaller batches, or raise limits.request_messages",
-                    )
+                    raise too_many_messages(self._limit)
             if stop - value > part.enter_above:
                 if part.is_value:
                     self._values.append((part.shape, value, stop))

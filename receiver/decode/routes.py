@@ -5,6 +5,7 @@ from __future__ import annotations
 from receiver.config import LimitsConfig
 from receiver.decode.compiled.decoder import ScanningDecoder
 from receiver.decode.compiled.library import CompiledRequests, compiled_library
+from receiver.decode.compiled.message_limit import CompiledMessageLimit
 from receiver.decode.decoder import ColumnDecoder
 from receiver.decode.flattener import ColumnFlattener
 from receiver.decode.nested_values import NestedValues
@@ -34,12 +35,16 @@ def open_decoder(
         patient: False: requests that need more than a moment of Python are given back without a verdict.
         redactor: Takes out of requests what must not be stored.
     """
-    careful = ColumnDecoder(limits, nested, patient=patient, redactor=redactor)
     library = compiled_library() if compiled else None
     if library is None:
-        return careful
+        return ColumnDecoder(limits, nested, patient=patient, redactor=redactor)
+    message_limit = CompiledMessageLimit(library)
     return ScanningDecoder(
-        careful, CompiledRequests(library), max_messages=limits.request_messages, redactor=redactor
+        ColumnDecoder(limits, nested, patient=patient, redactor=redactor, message_limit=message_limit),
+        CompiledRequests(library),
+        message_limit=message_limit,
+        max_messages=limits.request_messages,
+        redactor=redactor,
     )
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from receiver.decode.message_count import refuse_too_many
+from receiver.decode.message_count import MessageLimit, refuse_too_many
 from receiver.decode.wire import encode_varint, read_fields, tag_of
 from receiver.signals import Signal
 
@@ -26,7 +26,14 @@ _FRAME_BYTES = 6
 """What one level costs a piece beside its header: tag and length of the message that holds the rest."""
 
 
-def split_request(signal: Signal, body: bytes, *, max_piece_bytes: int, max_messages: int) -> list[bytes]:
+def split_request(
+    signal: Signal,
+    body: bytes,
+    *,
+    max_piece_bytes: int,
+    max_messages: int,
+    message_limit: MessageLimit = refuse_too_many,
+) -> list[bytes]:
     """Return the request in pieces that can be decoded one by one; a small one is returned as it is.
 
     Args:
@@ -35,6 +42,7 @@ def split_request(signal: Signal, body: bytes, *, max_piece_bytes: int, max_mess
         max_piece_bytes: About how long a piece may be; a body within it is not even looked at.
         max_messages: How many messages a longer body may hold: records, what they stand under, attributes,
             events, links, exemplars, quantiles, and the elements of long nested values.
+        message_limit: Counts them.
 
     Raises:
         MalformedRequestError: The bytes above the records are not such a request.
@@ -44,7 +52,7 @@ def split_request(signal: Signal, body: bytes, *, max_piece_bytes: int, max_mess
     """
     if len(body) <= max_piece_bytes:
         return [body]
-    refuse_too_many(signal, body, max_messages)
+    message_limit(signal, body, max_messages)
     return list(_pieces(_LEVELS[signal], body, 0, len(body), _Room(max_piece_bytes)))
 
 

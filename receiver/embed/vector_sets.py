@@ -8,7 +8,7 @@ Threads: none may be called from two threads at once; :class:`receiver.embed.ind
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,22 @@ Vectors = NDArray[np.float32]
 
 GRAPH_INSTALLED = importlib.util.find_spec("usearch") is not None
 _FIRST_CAPACITY = 256
-# Measured on 10,000 clustered vectors of 384: recall@10 1.00 against exact search, 0.2 ms a search, half the
-# memory of f32. One thread: the index must not take the cores of the ingest.
-_GRAPH_DTYPE = "f16"
-_GRAPH_THREADS = 1
-_GRAPH_EXPANSION_SEARCH = 96
+# Texts of telemetry stand in dense groups with little between, and a question is near none of them: a graph with few
+# links is walked into the wrong group. Figures of these and of others: docs/adr/0006-vectors.md.
+GRAPH_DTYPE = "f16"
+GRAPH_CONNECTIVITY = 32
+GRAPH_EXPANSION_ADD = 256
+GRAPH_EXPANSION_SEARCH = 512
+_GRAPH_THREADS = 1  # the index must not take the cores of the ingest
 _GRAPH_SLICE = 512
 """Vectors that go into a graph in one call."""
 
 
 class VectorSet(Protocol):
     """**Protocol:** vectors under keys, and which of them are nearest to another."""
+
+    layout: ClassVar[str]
+    """How a dump was made: only a set of the same layout takes it back."""
 
     def __len__(self) -> int:
         """Return the number of vectors."""
@@ -61,6 +66,8 @@ class VectorSet(Protocol):
 
 class ExactSet:
     """Compares with every vector: exact, and at 5,000 vectors faster than a graph is to build."""
+
+    layout: ClassVar[str] = "exact f4"
 
     def __init__(self, dimension: int) -> None:
         """Hold nothing yet."""
@@ -123,7 +130,9 @@ class ExactSet:
 
 
 class GraphSet:
-    """An HNSW graph: approximate, below a millisecond at 100,000 vectors; vectors as 16-bit floats."""
+    """An HNSW graph: approximate, 1 to 2 ms a search at 100,000 vectors; vectors as 16-bit floats."""
+
+    layout: ClassVar[str] = f"graph {GRAPH_DTYPE} {GRAPH_CONNECTIVITY} {GRAPH_EXPANSION_ADD}"
 
     def __init__(self, dimension: int) -> None:
         """Hold nothing yet."""
@@ -134,7 +143,7 @@ class GraphSet:
         return len(self._graph)
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
-        """Hold these as well, about 0.2 ms for each; the interpreter is free meanwhile."""
+        """Hold these as well, about 0.3 ms for each; the interpreter is free meanwhile."""
         for at in range(0, len(keys), _GRAPH_SLICE):
             self._graph.add(
                 keys[at : at + _GRAPH_SLICE], vectors[at : at + _GRAPH_SLICE], threads=_GRAPH_THREADS
@@ -145,7 +154,7 @@ class GraphSet:
         self._graph.remove(keys, threads=_GRAPH_THREADS)
 
     def search(self, vector: Vectors, count: int) -> tuple[Keys, Vectors]:
-        """Return nearly the nearest: recall@10 at least 0.95 (tests/unit/embed/test_index.py)."""
+        """Return nearly the nearest: recall@10 at least 0.97 (tests/unit/embed/test_index.py)."""
         matches = self._graph.search(vector, min(count, len(self._graph)), threads=_GRAPH_THREADS)
         return np.asarray(matches.keys), 1.0 - np.asarray(matches.distances, dtype=np.float32)
 
@@ -168,5 +177,10 @@ class GraphSet:
         from usearch.index import Index  # noqa: PLC0415 - part of the extra
 
         return Index(
-            ndim=dimension, metric="cos", dtype=_GRAPH_DTYPE, expansion_search=_GRAPH_EXPANSION_SEARCH
+            ndim=dimension,
+            metric="cos",
+            dtype=GRAPH_DTYPE,
+            connectivity=GRAPH_CONNECTIVITY,
+            expansion_add=GRAPH_EXPANSION_ADD,
+            expansion_search=GRAPH_EXPANSION_SEARCH,
         )

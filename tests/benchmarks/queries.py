@@ -39,7 +39,7 @@ from tests.benchmarks.span_shapes import RARE_KEY
 from tests.support.receiver_process import ReceiverProcess
 
 _VECTORS = {"OTLP_RECEIVER_EMBED__ENABLED": "true"}
-_QUESTIONS = (
+QUESTIONS = (
     "why did the payment fail", "slow database query", "broken telescope was returned", "cancel an urgent parcel",
     "the camera lens is out of stock", "recommendation of a quiet lamp", "card number not valid",
     "upstream timed out", "refund of a duplicate invoice", "translate a contract", "delivery is late",
@@ -157,11 +157,11 @@ def kinds(sample: Sample, asker: Asker) -> dict[str, Callable[[int], float]]:
         return asker.ask("/traces", since=_seconds(begin), until=_seconds(end), limit=20, **more)
 
     return {
-        "search, question known": lambda number: search(_QUESTIONS[number % len(_QUESTIONS)], number),
+        "search, question known": lambda number: search(QUESTIONS[number % len(QUESTIONS)], number),
         "search, question new": lambda number: search(
-            f"{_QUESTIONS[number % len(_QUESTIONS)]} case {session + number}", number
+            f"{QUESTIONS[number % len(QUESTIONS)]} case {session + number}", number
         ),
-        "search, no filters": lambda number: asker.ask("/search", q=_QUESTIONS[number % len(_QUESTIONS)]),
+        "search, no filters": lambda number: asker.ask("/search", q=QUESTIONS[number % len(QUESTIONS)]),
         "trace by id": lambda number: asker.ask(
             f"/traces/{sample.trace_ids[number % len(sample.trace_ids)]}"
         ),
@@ -209,7 +209,7 @@ def answered_over_http(receiver: ReceiverProcess, sample: Sample, rounds: int) -
             count = max(rounds // 10, 5) if kind in _SLOW else rounds
             if kind in _SLOW and f"{kind}, asked first" not in found:
                 found[f"{kind}, asked first"] = Latency.of([_learnt(question)])
-            for number in range(min(count, 2 * len(_QUESTIONS) if kind == "search, question known" else 3)):
+            for number in range(min(count, 2 * len(QUESTIONS) if kind == "search, question known" else 3)):
                 question(1000 + number if "new" in kind else number)
             found[kind] = Latency.of([question(number) for number in range(count)])
             print(f"{kind}: {found[kind]}", file=sys.stderr, flush=True)
@@ -227,7 +227,7 @@ async def answered_inside(folder: Path, sample: Sample, rounds: int) -> dict[str
         index, service, model = receiver.vectors, receiver.service, receiver.vectors.embedder.model
         ids, vectors = await asyncio.to_thread(_all_vectors, receiver.reader.vectors(model))
         chance = np.random.default_rng(4)
-        questions = [(await receiver.vectors.embedder.embed([each]))[0][0] for each in _QUESTIONS]
+        questions = [(await receiver.vectors.embedder.embed([each]))[0][0] for each in QUESTIONS]
         near = vectors[chance.integers(0, len(vectors), 180)]
         noisy = near + chance.standard_normal(near.shape, dtype=np.float32) * np.float32(0.02)
         asked = [*questions, *(noisy / np.linalg.norm(noisy, axis=1, keepdims=True))]
@@ -240,7 +240,7 @@ async def answered_inside(folder: Path, sample: Sample, rounds: int) -> dict[str
         }
         inside = {
             "search, question known, in the service": lambda number: service.search_vector(
-                asked[number % len(_QUESTIONS)],
+                asked[number % len(QUESTIONS)],
                 Filters(
                     service=_SERVICES[number % len(_SERVICES)],
                     since_ns=sample.tenth(number)[0] - 3 * (sample.tenth(1)[1] - sample.tenth(1)[0]),

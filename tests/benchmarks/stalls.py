@@ -27,6 +27,7 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from receiver.signals import Signal
+from tests.benchmarks.attributes import add_attributes
 from tests.benchmarks.grpc_sender import GrpcSender
 from tests.benchmarks.http_sender import HttpSender
 from tests.benchmarks.ingest_run import Generator, Plan
@@ -35,6 +36,7 @@ from tests.benchmarks.template import Chance, Template
 from tests.support.receiver_process import REPOSITORY, ReceiverProcess
 
 _LARGE_BYTES = 63 << 20
+_FRAME = "  at Server.<anonymous> (/usr/src/app/index.js:42:22)\n"
 _SQL = (
     "SELECT count(*), max(length(a.attributes)), max(b.end_time_unix_nano - b.start_time_unix_nano)"
     " FROM spans a JOIN spans b USING (name) WHERE a.span_id <> b.span_id"
@@ -43,13 +45,18 @@ _SENDERS: Mapping[str, type[GrpcSender | HttpSender]] = {"grpc": GrpcSender, "ht
 
 
 def large_body(kind: str) -> bytes:
-    """Return a request of almost 64 MiB: good spans, or more empty ones than a request may have."""
+    """Return a request of almost 64 MiB: good spans, or more empty ones than a request may have.
+
+    The good spans have long texts: short attributes would be more messages than ``limits.request_messages``.
+    """
     if kind == "refused":
         spans = b"\x12\x00" * (_LARGE_BYTES // 2)
         scope = ExportTraceServiceRequest()
         scope.resource_spans.add().scope_spans.add().MergeFromString(spans[: len(spans) // 8])
         return scope.SerializeToString() * 8
     message, marks = small_traces(512, random.Random(2))
+    for span in message.resource_spans[0].scope_spans[0].spans:
+        add_attributes(span.attributes, [("exception.stacktrace", _FRAME * 12)])
     template, chance = Template(message, marks, 512), Chance()
     count = _LARGE_BYTES // len(template)
     return b"".join(template.fresh(time.time_ns(), chance) for _ in range(count))
@@ -61,7 +68,11 @@ async def send_large(endpoint: str, transport: str, kind: str, seconds: float) -
     until, sent = time.monotonic() + seconds, 0
     body = large_body(kind)
     while time.monotonic() < until:
-        await sender.send(body)
+        head = ExportTraceServiceRequest()
+        head.resource_spans.add(schema_url=f"https://example.test/{sent}")  # the same bytes again are a retry
+        answer = await sender.send(head.SerializeToString() + body)
+        if answer.accepted != (kind == "good"):
+            raise AssertionError(f"a {kind} request was answered {answer.status}")
         sent += 1
         await asyncio.sleep(0.5)
     await sender.close()

@@ -3,7 +3,9 @@
 What must hold for a group, whatever is in it: the usual decoder answers or hands over to the patient one, that one
 always answers; nothing but a ``PermanentError`` is an answer besides a ``Verdict``; a good request in the middle is
 accepted whole; the columns become as many rows as were announced; and the payloads that go to the spool decode once
-more to the same rows, with nothing rejected. Each inflater ends with all its bytes or with a ``PermanentError``.
+more to the same rows, with nothing rejected. Where the compiled decoder was built all of this goes through it, and
+of what it takes the Python route says the same: the same verdicts, the same rows. Each inflater ends with all its
+bytes or with a ``PermanentError``.
 """
 
 from __future__ import annotations
@@ -17,10 +19,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from receiver.config import LimitsConfig
-from receiver.decode.attribute_lists import FlattenConnection
-from receiver.decode.decoder import ColumnDecoder
-from receiver.decode.flattener import ColumnFlattener
 from receiver.decode.nested_values import NestedValues
+from receiver.decode.routes import is_compiled, open_decoder
 from receiver.errors import PermanentError
 from receiver.ports import DecodedGroup, Encoding, ExportRequest, Outcome, Verdict
 from receiver.signals import Signal
@@ -28,6 +28,7 @@ from receiver.transport.inflate import open_inflated
 from receiver.transport.status import error_answer
 from tests.fuzz.corpus import json_requests, protobuf_requests
 from tests.fuzz.mutations import Mutator
+from tests.support.decode_routes import DecodeRoutes, assert_same_rows, open_route, taken_bodies
 from tests.support.otlp_requests import log_request, metric_request, span_request
 from tests.support.table_parts import rows_of
 
@@ -59,11 +60,16 @@ class _Pipeline:
     """The decoders and the flattener as the receiver has them, with one set of limits."""
 
     def __init__(self, limits: LimitsConfig) -> None:
-        self.nested = NestedValues()
-        self.quick = ColumnDecoder(limits, self.nested, patient=False)
-        self.patient = ColumnDecoder(limits, self.nested)
-        self.again = ColumnDecoder(LimitsConfig(), self.nested)
-        self.flattener = ColumnFlattener(self.nested, FlattenConnection())
+        nested = NestedValues()
+        self.quick = open_decoder(limits, nested, patient=False)
+        self.patient, self.flattener = open_route(limits, nested, compiled=True)
+        self.again = open_decoder(LimitsConfig(), nested)
+        self.routes = DecodeRoutes(limits) if is_compiled() else None
+
+    def close(self) -> None:
+        self.flattener.close()
+        if self.routes is not None:
+            self.routes.close()
 
 
 class DecoderFuzz:
@@ -112,7 +118,7 @@ class DecoderFuzz:
     def close(self) -> None:
         """Free the connections."""
         for pipeline in self._pipelines:
-            pipeline.flattener.close()
+            pipeline.close()
 
     def _decode(self, requests: Sequence[ExportRequest], chance: random.Random, pipeline: _Pipeline) -> None:
         signal = requests[0].signal
@@ -130,6 +136,9 @@ class DecoderFuzz:
             tables = _flattened(pipeline, group, signal)
             if chance.random() < _REPLAYED:
                 _replayed(pipeline, signal, accepted, tables)
+        if pipeline.routes is not None:
+            taken = [ExportRequest(signal, body) for body in taken_bodies(decoded.columns)]
+            assert pipeline.routes.compare(taken) == len(taken) > 0
 
     @staticmethod
     def _inflate(coding: str, body: bytes) -> None:
@@ -189,8 +198,4 @@ def _replayed(
         assert isinstance(after, Verdict), after
         assert (after.records, after.outcome.rejected) == (before.records, 0)
     again = _flattened(pipeline, decoded, signal)
-    for name in tables.keys() - {"texts"}:  # of texts only those that are new are given
-        same = tables[name].equals(again[name])
-        assert same or str(tables[name].to_pylist()) == str(again[name].to_pylist()), (
-            name
-        )  # NaN is not itself
+    assert_same_rows(again, tables)

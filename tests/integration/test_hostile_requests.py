@@ -18,10 +18,8 @@ import json, sys
 from pathlib import Path
 import pyarrow as pa
 from receiver.config import LimitsConfig
-from receiver.decode.attribute_lists import FlattenConnection
-from receiver.decode.decoder import ColumnDecoder
-from receiver.decode.flattener import ColumnFlattener
 from receiver.decode.nested_values import NestedValues
+from receiver.decode.routes import open_decoder, open_flattener
 from receiver.ports import Encoding, ExportRequest, Verdict
 from receiver.signals import Signal
 from tests.support.otlp_requests import log_request, make_span, metric_request, span_request, text_attribute
@@ -68,8 +66,8 @@ def peak():
             return int(line.split()[1]) * 1024
 
 nested = NestedValues()
-decoder = ColumnDecoder(LimitsConfig(), nested)
-flattener = ColumnFlattener(nested, FlattenConnection())
+decoder = open_decoder(LimitsConfig(), nested)  # what the compiled one does not refuse goes to the Python one too
+flattener = open_flattener(nested)
 for request in (span_request(0, 2000, attributes=[text_attribute("k", "v")]), log_request(0, 500), metric_request(0, 500)):
     list(flattener.parts(decoder.decode([request]).columns))
 what, size = sys.argv[1], int(sys.argv[2]) * MIB

@@ -1,37 +1,28 @@
-"""A decoder and a flattener with their usual settings, and what a test asks of them."""
+"""Decoding with the usual settings, and what a test asks of it; where it was built, the compiled route must agree."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pyarrow as pa
-
 from receiver.config import LimitsConfig
-from receiver.decode.attribute_lists import FlattenConnection
-from receiver.decode.decoder import ColumnDecoder
-from receiver.decode.flattener import ColumnFlattener
-from receiver.decode.nested_values import NestedValues
 from receiver.errors import PermanentError
 from receiver.ports import DecodedGroup, Encoding, ExportRequest, Verdict
 from receiver.signals import Signal
-from tests.support.table_parts import rows_of
+from tests.support.decode_routes import DecodeRoutes
 
 
 class Decoding:
-    """Decodes requests and flattens what was accepted."""
+    """Decodes requests and flattens what was accepted, on both routes."""
 
     def __init__(self, **limits: Any) -> None:
         """Use the default limits but for those given."""
-        self._nested = NestedValues()
-        self.decoder = ColumnDecoder(LimitsConfig(**limits), self._nested)
-        self._flattener = ColumnFlattener(self._nested, FlattenConnection())
+        self._routes = DecodeRoutes(LimitsConfig(**limits))
 
     def group(
         self, signal: Signal, *bodies: bytes, encoding: Encoding = Encoding.PROTOBUF
     ) -> tuple[DecodedGroup, dict[str, list[dict[str, Any]]]]:
         """Return what came of one group and its rows by table."""
-        decoded = self.decoder.decode([ExportRequest(signal, body, encoding) for body in bodies])
-        tables: dict[str, pa.Table] = rows_of(self._flattener.parts(list(decoded.columns)))
+        decoded, tables, _ = self._routes.decode([ExportRequest(signal, body, encoding) for body in bodies])
         return decoded, {name: table.to_pylist() for name, table in tables.items()}
 
     def accepted(self, signal: Signal, body: bytes) -> tuple[Verdict, dict[str, list[dict[str, Any]]]]:
@@ -52,10 +43,10 @@ class Decoding:
 
     def refused(self, signal: Signal, body: bytes) -> PermanentError:
         """Return the error for a request that is refused as a whole."""
-        verdict = self.decoder.decode([ExportRequest(signal, body)]).verdicts[0]
+        verdict = self.group(signal, body)[0].verdicts[0]
         assert isinstance(verdict, PermanentError), verdict
         return verdict
 
     def close(self) -> None:
-        """Free the flattener's connection."""
-        self._flattener.close()
+        """Free the flatteners' connections."""
+        self._routes.close()

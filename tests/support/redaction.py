@@ -14,13 +14,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from receiver.config import LimitsConfig, RedactRule
-from receiver.decode.decoder import ColumnDecoder
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.redact import Redactor
 from receiver.decode.redact_rules import compile_rules
+from receiver.decode.routes import open_decoder
 from receiver.errors import PermanentError
 from receiver.ports import Encoding, ExportRequest, Verdict
 from receiver.signals import Signal
+from tests.support.decode_routes import verdicts_of
 
 HASH_KEY = b"0123456789abcdef"
 REQUEST_TYPES: dict[Signal, Any] = {
@@ -36,13 +37,17 @@ def rule(action: str, *keys: str, values: tuple[str, ...] = ()) -> RedactRule:
 
 
 class Redacting:
-    """Decodes with rules; ``counts`` tells how many values were treated, by action."""
+    """Decodes with rules, on both routes; ``counts`` tells how many values one treated, by action."""
 
     def __init__(self, *rules: RedactRule, hash_key: bytes = HASH_KEY, patient: bool = True) -> None:
         """Use the rules in their order."""
         self.counts: Counter[str] = Counter()
-        self.redactor = Redactor(compile_rules(rules), hash_key=hash_key, counted=self._count)
-        self.decoder = ColumnDecoder(LimitsConfig(), NestedValues(), patient=patient, redactor=self.redactor)
+        compiled = compile_rules(rules)
+        self.redactor = Redactor(compiled, hash_key=hash_key, counted=self._count)
+        uncounted = Redactor(compiled, hash_key=hash_key, counted=lambda *_: None)
+        limits, nested = LimitsConfig(), NestedValues()
+        self._decoder = open_decoder(limits, nested, patient=patient, redactor=self.redactor)
+        self._python = open_decoder(limits, nested, compiled=False, patient=patient, redactor=uncounted)
 
     def _count(self, action: str, values: int) -> None:
         self.counts[action] += values
@@ -50,8 +55,11 @@ class Redacting:
     def verdict(
         self, signal: Signal, body: bytes, encoding: Encoding = Encoding.PROTOBUF
     ) -> Verdict | PermanentError | None:
-        """Return the verdict on one request."""
-        return self.decoder.decode([ExportRequest(signal, body, encoding)]).verdicts[0]
+        """Return the verdict on one request, the same on both routes."""
+        request = ExportRequest(signal, body, encoding)
+        found, expected = self._decoder.decode([request]), self._python.decode([request])
+        assert verdicts_of(found) == verdicts_of(expected)
+        return found.verdicts[0]
 
     def payload(self, signal: Signal, body: bytes, encoding: Encoding = Encoding.PROTOBUF) -> bytes:
         """Return what would be written to disk of an acceptable request."""

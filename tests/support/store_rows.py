@@ -21,6 +21,7 @@ T0 = 1_790_000_000_000_000_000
 """A time in 2026, in nanoseconds."""
 MS = 1_000_000
 S = 1_000_000_000
+_READERS_END_S = 10.0
 _NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 MODEL = "words/4096"
 DIMENSION = 4096
@@ -65,7 +66,10 @@ class StoreRows:
             return self._instance.cursor()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, once readers that were closed before have ended."""
+        for thread in threading.enumerate():
+            if thread.name.startswith("store-reader"):
+                thread.join(_READERS_END_S)
         self.connection.close()
         with self._lock:
             self._instance.close()

@@ -13,4 +13,7 @@ def rows_of(parts: Iterable[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
     for tables in parts:
         for name, table in tables.items():
             found.setdefault(name, []).append(table)
-    return {name: pa.concat_tables(tables) for name, tables in found.items()}
+    return {
+        name: pa.concat_tables([table.select(tables[0].schema.names) for table in tables])
+        for name, tables in found.items()
+    }

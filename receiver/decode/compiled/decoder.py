@@ -11,11 +11,16 @@ from collections.abc import Sequence
 from receiver.decode.compiled.library import CompiledRequests
 from receiver.decode.compiled.request_columns import RequestColumns
 from receiver.decode.decoder import ColumnDecoder
+from receiver.decode.message_count import MessageLimit
 from receiver.decode.redact import Redactor
 from receiver.errors import PermanentError
 from receiver.ports import Columns, DecodedGroup, Encoding, ExportRequest, Outcome, Verdict
 
 _SUCCESS = Outcome()
+_PART_RECORDS = 122_880
+"""Of requests that are flattened together; of empty records 4 MiB hold two million, of 180 bytes each as rows."""
+_LEAST_MESSAGE_BYTES = 2
+_SMALL_BYTES = 512 << 10  # what ``careful`` does not cut it does not count
 
 
 class ScanningDecoder:
@@ -26,6 +31,7 @@ class ScanningDecoder:
         careful: ColumnDecoder,
         compiled: CompiledRequests,
         *,
+        message_limit: MessageLimit,
         max_messages: int,
         redactor: Redactor | None = None,
     ) -> None:
@@ -34,11 +40,13 @@ class ScanningDecoder:
         Args:
             careful: Takes what the scan does not.
             compiled: The library.
-            max_messages: A request with more is for ``careful``, which counts and refuses.
+            message_limit: Counts the messages of large requests, before anything of them is kept.
+            max_messages: How many a request may hold.
             redactor: The one of ``careful``; what a rule may concern is for ``careful``.
         """
         self._careful = careful
         self._compiled = compiled
+        self._message_limit = message_limit
         self._max_messages = max_messages
         self._redactor = redactor
 
@@ -48,7 +56,13 @@ class ScanningDecoder:
             return DecodedGroup([], [])
         signal = requests[0].signal
         verdicts: list[Verdict | PermanentError | None] = [None] * len(requests)
-        places = [n for n, request in enumerate(requests) if request.encoding is Encoding.PROTOBUF]
+        for n, request in enumerate(requests):
+            verdicts[n] = self._refusal(request)
+        places = [
+            n
+            for n, request in enumerate(requests)
+            if request.encoding is Encoding.PROTOBUF and verdicts[n] is None
+        ]
         bodies = [requests[n].body for n in places]
         found = self._compiled.scan(signal, bodies, max_messages=self._max_messages)
         records = found.records.tolist()
@@ -56,6 +70,7 @@ class ScanningDecoder:
             for at, concerned in enumerate(self._redactor.concerned(bodies)):
                 if concerned:
                     records[at] = -1
+        columns: list[Columns] = []
         taken: list[bytes] = []
         total = 0
         for n, body, count, identifiable in zip(
@@ -66,7 +81,11 @@ class ScanningDecoder:
                 total += count
                 if body:
                     taken.append(body)
-        columns: list[Columns] = [RequestColumns.of(signal, taken, total)] if taken else []
+                if total >= _PART_RECORDS:
+                    columns.append(RequestColumns.of(signal, taken, total))
+                    taken, total = [], 0
+        if taken:
+            columns.append(RequestColumns.of(signal, taken, total))
         rest = [n for n, verdict in enumerate(verdicts) if verdict is None]
         if rest:
             decoded = self._careful.decode([requests[n] for n in rest])
@@ -74,3 +93,17 @@ class ScanningDecoder:
                 verdicts[n] = verdict
             columns += decoded.columns
         return DecodedGroup(verdicts, columns)
+
+    def _refusal(self, request: ExportRequest) -> PermanentError | None:
+        """Return what is wrong with a large request, as far as its messages can be counted.
+
+        The scan keeps where the messages of each list lie: 16 bytes for one that may be 2.
+        """
+        enough = max(_LEAST_MESSAGE_BYTES * self._max_messages, _SMALL_BYTES)
+        if request.encoding is not Encoding.PROTOBUF or len(request.body) <= enough:
+            return None
+        try:
+            self._message_limit(request.signal, request.body, self._max_messages)
+        except PermanentError as error:
+            return error
+        return None

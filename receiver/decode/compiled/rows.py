@@ -74,7 +74,6 @@ class CompiledFlattener:
         del columns["scope"]
         columns["type"] = _KINDS.take(columns.pop("kind"))
         columns["is_monotonic"] = columns["is_monotonic"].cast(pa.bool_())
-        columns["metadata"] = pa.repeat("{}", raw["metrics"].rows)
         columns["metric_id"] = metric_ids(columns, self._connection)
         tables = {"metrics": pa.table(columns)}
         for name in ("metric_points", "histogram_points", "exponential_histogram_points", "summary_points"):

@@ -46,6 +46,13 @@ _DERIVED = {"session_id": pa.string(), "is_gen_ai": pa.bool_()}
 _DISTRIBUTION = {"count": pa.uint64(), "sum": pa.float64(), "min": pa.float64(), "max": pa.float64()}
 _COUNTS = pa.list_(pa.field("item", pa.uint64(), nullable=False))
 _BOUNDS = pa.list_(pa.field("item", pa.float64(), nullable=False))
+_QUANTILES = pa.list_(
+    pa.field(
+        "item",
+        pa.struct([pa.field(name, pa.float64(), nullable=False) for name in ("quantile", "value")]),
+        nullable=False,
+    )
+)
 _POINT = {"metric": pa.int32(), "attributes": pa.string(), **_TIMES}
 
 SCHEMAS: dict[str, dict[str, pa.DataType]] = {
@@ -97,6 +104,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "name": pa.string(),
         "description": pa.string(),
         "unit": pa.string(),
+        "metadata": pa.string(),
     },
     "metric_points": {
         **_POINT,
@@ -128,7 +136,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         **_POINT,
         "count": pa.uint64(),
         "sum": pa.float64(),
-        "quantile_values": pa.list_(pa.struct({"quantile": pa.float64(), "value": pa.float64()})),
+        "quantile_values": _QUANTILES,
     },
     "resources": {"resource": pa.binary()},
     "scopes": {"scope": pa.binary()},

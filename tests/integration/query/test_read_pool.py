@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 
 import anyio
@@ -19,6 +21,20 @@ ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.rang
 def endless(cursor: duckdb.DuckDBPyConnection) -> None:
     """Run a statement that does not end by itself."""
     cursor.execute(ENDLESS).fetchall()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere priorities are a process's")
+async def test_questions_stand_behind_exports_for_the_processor(rows: StoreRows) -> None:
+    """A reader's thread has a nice value that is higher by 10 (19 is the highest); the event loop's stays as it was."""
+    before = _niceness()
+    pool = ReadPool(rows.cursor, readers=1, timeout_s=60)
+    assert await pool.run(lambda _: _niceness()) == min(before + 10, 19)
+    assert _niceness() == before
+    pool.close()
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 async def test_a_cancelled_question_is_stopped_in_the_database(rows: StoreRows) -> None:

@@ -125,22 +125,24 @@ def test_an_empty_index_finds_nothing() -> None:
 
 
 def test_the_graph_finds_what_exact_search_finds() -> None:
-    """Recall@10 of the graph against exact search is at least 0.95 on 10,000 clustered vectors of 384."""
-    vectors = _clustered(10_000, 384)
-    index = VectorIndex(None, 384, _MODEL)
-    ids = _ids(10_000)
-    for at in range(0, 10_000, 2_000):
-        index.add(ids[at : at + 2_000], list(vectors[at : at + 2_000]))
-    assert isinstance(index._set, GraphSet)
-    random = np.random.default_rng(5)
-    questions = vectors[random.integers(0, 10_000, 100)] + 0.03 * random.normal(size=(100, 384))
+    """Recall@10 is at least 0.97 where texts stand in dense groups and questions far from all of them."""
+    random = np.random.default_rng(1)
+    groups = random.normal(size=(30, 384)) / 384**0.5
+    texts = np.repeat(groups, 200, axis=0) + 0.35 * random.normal(size=(6_000, 384)) / 384**0.5
+    questions = 0.5 * groups[random.integers(0, 30, 100)] + 0.87 * random.normal(size=(100, 384)) / 384**0.5
+    vectors = (texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float32)
     questions = (questions / np.linalg.norm(questions, axis=1, keepdims=True)).astype(np.float32)
+    index = VectorIndex(None, 384, _MODEL)
+    ids = _ids(6_000)
+    for at in range(0, 6_000, 1_000):
+        index.add(ids[at : at + 1_000], list(vectors[at : at + 1_000]))
+    assert isinstance(index._set, GraphSet)
     nearest = np.argsort(-(questions @ vectors.T), axis=1)[:, :10]
     hits = sum(
         len({ids[n] for n in exact} & {text_id for text_id, _ in index.search(question, 10)})
         for question, exact in zip(questions, nearest.tolist(), strict=True)
     )
-    assert hits / 1000 >= 0.95
+    assert hits / 1000 >= 0.97
 
 
 def test_without_usearch_any_number_is_searched_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +238,18 @@ def test_a_graph_file_without_usearch_is_refused(tmp_path: Path, monkeypatch: py
     _index(path, count=300).save()
     monkeypatch.setattr(index_module, "GRAPH_INSTALLED", False)
     assert not VectorIndex(path, _DIMENSION, _MODEL).load()
+
+
+def test_a_file_of_other_parameters_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A graph with fewer links, of another release, would find less than is promised: it is built anew."""
+    path = tmp_path / "vectors.usearch"
+    index = _index(path, count=300)
+    monkeypatch.setattr(type(index._set), "layout", f"{kind} of other parameters")
+    index.save()
+    assert not VectorIndex(path, _DIMENSION, _MODEL).load()
+    assert f"'{kind} of other parameters'" in caplog.text
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ impl<'s, 'a> Count<'s, 'a> {
 /// The first field's number, what is in it if it is length-delimited, and what follows. A group is one field.
 #[inline]
 fn field(message: &[u8]) -> Read<(usize, Option<&[u8]>, &[u8])> {
-    let (tag, rest) = varint(message)?;
+    let (tag, rest) = short_varint(message)?;
     if !(8..=u64::from(u32::MAX)).contains(&tag) {
         return Err(Unusual);
     }
@@ -173,8 +173,17 @@ fn field(message: &[u8]) -> Read<(usize, Option<&[u8]>, &[u8])> {
     }
 }
 
+#[inline(always)]
+fn short_varint(bytes: &[u8]) -> Read<(u64, &[u8])> {
+    match bytes {
+        [first, rest @ ..] if *first < 0x80 => Ok((u64::from(*first), rest)),
+        _ => varint(bytes),
+    }
+}
+
+#[inline]
 fn delimited(bytes: &[u8], longest: u64) -> Read<(&[u8], &[u8])> {
-    let (length, rest) = varint(bytes)?;
+    let (length, rest) = short_varint(bytes)?;
     match usize::try_from(length) {
         Ok(size) if length <= longest && size <= rest.len() => Ok(rest.split_at(size)),
         _ => Err(Unusual),

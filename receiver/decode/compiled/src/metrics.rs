@@ -98,6 +98,7 @@ columns! {
         name: Strings,
         description: Strings,
         unit: Strings,
+        metadata: Strings,
     }
 }
 
@@ -143,6 +144,7 @@ pub fn flatten(requests: &[&[u8]], keys: &mut Keys) -> Read<Vec<Table>> {
         let (number, is_new) = descriptors.number(&key);
         if is_new {
             rows.descriptors.push(place, kind, &metric, &points)?;
+            objects.push(&metric.metadata, keys, &mut rows.descriptors.metadata)?;
         }
         let mut tools = Tools { keys, objects: &mut objects };
         for point in &points.data_points {
@@ -180,7 +182,7 @@ fn describe(key: &mut Vec<u8>, place: Place, kind: usize, metric: &Metric<'_>, p
     ] {
         key.extend_from_slice(&number.to_le_bytes());
     }
-    for text in [metric.name, metric.description, metric.unit] {
+    for text in [metric.name, metric.description, metric.unit].iter().chain(&metric.metadata) {
         key.extend_from_slice(&(text.len() as u64).to_le_bytes());
         key.extend_from_slice(text);
     }

@@ -173,9 +173,7 @@ impl<'a> Scanner<'a> {
         let mut metric = std::mem::take(&mut self.metric);
         metric.read(message)?;
         all_utf8(&[metric.name, metric.description, metric.unit])?;
-        if !metric.metadata.is_empty() {
-            return Err(Unusual); // hardly any metric has some, and the reference decoder keeps what it read
-        }
+        self.attributes(&metric.metadata, |_, _| Ok(()))?;
         let mut points = std::mem::take(&mut self.points);
         let mut kinds = 0;
         for (number, data) in [
