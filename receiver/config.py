@@ -265,7 +265,9 @@ class EmbedConfig(Section):
         description="auto: with onnxruntime in 8 bits where the processor has instructions for it; full: 32 bits."
         " A change means a new vector for every text.",
     )
-    device: str = Field("cpu", description="torch device: cpu, cuda, cuda:1, mps; another than cpu needs torch.")
+    device: str = Field(
+        "cpu", description="torch device: cpu, cuda, cuda:1, mps; another than cpu needs torch."
+    )
     workers: PositiveInt = Field(1, description="Worker processes.")
     threads: PositiveInt = Field(1, description="Threads of the model in each worker.")
     batch_texts: PositiveInt = Field(32, description="Texts per call of the model.")

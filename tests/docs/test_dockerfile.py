@@ -99,7 +99,12 @@ def test_the_packages_that_the_wheel_needs_are_copied() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     sources = {source for copied in values(stages()[0], "COPY") for source in copied.split()[:-1]}
     packages = {each.rstrip("*") for each in project["tool"]["setuptools"]["packages"]["find"]["include"]}
-    files = {project["project"]["readme"], *project["project"]["license-files"], "pyproject.toml"}
+    files = {
+        project["project"]["readme"],
+        *project["project"]["license-files"],
+        "pyproject.toml",
+        "MANIFEST.in",
+    }
     assert packages | files | {"config/constraints.txt"} == sources
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from receiver.app.vectors import fill_index
 from receiver.config import QueryConfig, StoreConfig
-from receiver.embed.index import VectorIndex
+from receiver.embed.renewed_index import RenewedIndex
 from receiver.ports import TextVectors
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.duckdb_store import DuckDbStore
@@ -55,7 +55,7 @@ class VectorFile:
                 _add_texts(writer, store, known, numbers)
                 for number in range(rounds):
                     index = _index(folder)
-                    fill_index(index, reader, _MODEL)
+                    fill_index(index, reader, _MODEL, stand_in=None)
                     index.save()
                     gone = _change_store(writer, store, known, numbers, chance)
                     damage = _DAMAGES[number % len(_DAMAGES)]
@@ -64,7 +64,7 @@ class VectorFile:
                     started = time.monotonic()
                     with said:
                         index = _index(folder)
-                        fill_index(index, reader, _MODEL)
+                        fill_index(index, reader, _MODEL, stand_in=None)
                     report.healthy_s.append(time.monotonic() - started)
                     report.tried += 1
                     _check_words(said.text, damage, new=_TEXTS, gone=gone, known=len(known))
@@ -97,8 +97,8 @@ class _Said(logging.Handler):
             logger.removeHandler(self)
 
 
-def _index(folder: Path) -> VectorIndex:
-    return VectorIndex(folder / "index", _DIMENSION, _MODEL)
+def _index(folder: Path) -> RenewedIndex:
+    return RenewedIndex(folder / "index", _DIMENSION, _MODEL)
 
 
 def _vectors(numbers: np.random.Generator, count: int) -> NDArray[np.float32]:

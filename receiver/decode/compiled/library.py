@@ -22,7 +22,7 @@ from receiver.errors import UnloadableRequestError
 from receiver.signals import Signal
 
 _LOG = logging.getLogger(__name__)
-_INTERFACE = 3
+_INTERFACE = 4
 _NUMBERS = {Signal.TRACES: 0, Signal.METRICS: 1, Signal.LOGS: 2}
 _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_size_t
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {

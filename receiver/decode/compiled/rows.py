@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -116,23 +117,22 @@ def _composed(raw: RawTable) -> Iterator[tuple[str, bytes]]:
 
 
 def _columns(raw: RawTable) -> dict[str, pa.Array]:
-    buffers = iter(raw.buffers)
+    buffers = deque(raw.buffers)
     return {name: _array(kind, raw.rows, buffers) for name, kind in SCHEMAS[raw.name].items()}
 
 
-def _array(kind: pa.DataType, length: int, buffers: Iterator[pa.Buffer | None]) -> pa.Array:
+def _array(kind: pa.DataType, length: int, buffers: deque[pa.Buffer | None]) -> pa.Array:
     """Return the array whose buffers come next."""
     if kind == pa.uuid():
         return pa.ExtensionArray.from_storage(kind, _array(pa.binary(16), length, buffers))
     if pa.types.is_list(kind):
-        own = [next(buffers), next(buffers)]
-        offsets = own[1]
-        assert offsets is not None
-        child = _array(kind.value_type, int(np.frombuffer(offsets, dtype=np.int32)[-1]), buffers)
-        return pa.Array.from_buffers(kind, length, own, children=[child])
+        validity, offsets = buffers.popleft(), buffers.popleft()
+        ends = np.frombuffer(offsets or b"", dtype=np.int32)
+        child = _array(kind.value_type, int(ends[-1]), buffers)
+        return pa.Array.from_buffers(kind, length, [validity, offsets], children=[child])
     if pa.types.is_struct(kind):
-        own = [next(buffers)]
+        validity = buffers.popleft()
         children = [_array(field.type, length, buffers) for field in kind]
-        return pa.Array.from_buffers(kind, length, own, children=children)
+        return pa.Array.from_buffers(kind, length, [validity], children=children)
     count = 3 if pa.types.is_string(kind) or pa.types.is_binary(kind) else 2
-    return pa.Array.from_buffers(kind, length, [next(buffers) for _ in range(count)])
+    return pa.Array.from_buffers(kind, length, [buffers.popleft() for _ in range(count)])

@@ -65,7 +65,7 @@ def test_a_sound_directory_is_well_and_nothing_is_changed(stopped: Path, tmp_pat
     told = json.loads(found.stdout)
     assert (told["problems"], told["warnings"]) == (0, 0), told
     assert {each["subject"] for each in told["findings"]} == {
-        "settings", "data", "disk", "permissions", "ports", "spool", "store", "index", "model", "open files", "clock",
+        "settings", "data", "disk", "permissions", "ports", "spool", "store", "index", "model", "decoder", "open files", "clock",
     }  # fmt: skip
     assert _state(data) == before
 
