@@ -24,7 +24,7 @@ from receiver.ports import Columns
 from receiver.signals import Signal
 
 _PART_ROWS = 24_576
-_PART_BYTES = 32 << 20
+_PART_BYTES = 16 << 20
 """Of requests that are opened in one call; what they become stays far below the 2 GiB of an Arrow column."""
 _ROW_BYTES = 256
 """A record counts as so many at least: as a row even an empty one takes nearly as much."""

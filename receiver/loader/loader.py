@@ -365,6 +365,7 @@ class Loader:
                 await self.checkpoint()
         await self.forgotten()
         await asyncio.to_thread(self._thread.shutdown, wait=True)
+        await asyncio.to_thread(self._transactions.close)
         self._note.close()
 
     def let_go(self) -> None:
@@ -386,6 +387,7 @@ class Loader:
             with contextlib.suppress(RetryableError):
                 self._position = await self._in_thread(lambda: writer.position(self._spool.uuid))
         await asyncio.to_thread(self._thread.shutdown, wait=True)
+        await asyncio.to_thread(self._transactions.close)
         self._note.close()
 
     def _judge_room(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from itertools import groupby
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from receiver.errors import ReceiverError, RetryableError, StoreRejectedError, UnloadableRequestError
+from receiver.loader.ahead import Ahead
 from receiver.loader.batch import Batch
 from receiver.loader.position_note import PositionNote
 from receiver.ports import (
@@ -53,6 +55,7 @@ class Transactions:
         self._metrics = metrics
         self.writer: StoreWriter | None = None
         self._given_up = False
+        self._ahead = Ahead("rows")
         self.crowded = False
         """True after a write if a checkpoint must not wait."""
 
@@ -84,8 +87,13 @@ class Transactions:
             UnloadableRequestError: The columns cannot be turned into rows.
             StoreUnavailableError: It may work later.
         """
-        parts = self._while_wanted(self._flattener.parts(batch.columns))
-        self._store(LoadBatch(self.spool, batch.position, parts, batch.records))
+        with closing(self._ahead.parts(self._flattener.parts(batch.columns))) as parts:
+            wanted = self._while_wanted(parts)
+            self._store(LoadBatch(self.spool, batch.position, wanted, batch.records))
+
+    def close(self) -> None:
+        """End the thread that makes rows; no write may follow."""
+        self._ahead.close()
 
     def give_up(self) -> None:
         """Let a transaction in hand end without its rows, which are still in the spool; begin no other. Threads: any."""

@@ -12,6 +12,7 @@ _STAGES = (
     (re.compile("^intake"), "decode and commit"),
     (re.compile("^store-reader"), "queries"),
     (re.compile("^store"), "store"),
+    (re.compile("^rows"), "rows"),
     (re.compile("^(asyncio|uvloop)_"), "loop's pool"),
     (re.compile("^embed"), "embed"),
     (re.compile(r"^(grpc|event_engine|resolver|timer|ev_|Thread-\d+ \(_poll)"), "gRPC"),
