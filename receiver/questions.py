@@ -198,10 +198,13 @@ class StoreReader(Protocol):
     Threads: the event loop's thread; nothing blocks it.
     """
 
-    async def search_records(self, similarities: Mapping[UUID, float], filters: Filters, limit: int) -> Rows:
+    async def search_records(
+        self, similarities: Mapping[UUID, float], filters: Filters, limit: int, *, fewest: int = 0
+    ) -> Rows:
         """Return the best record of each trace that has one of these texts, with ``similarity`` and ``matches``.
 
-        Most similar first, of equals the newest. Records without a trace are grouped by their text.
+        Most similar first, of equals the newest. Records without a trace are grouped by their text. Nothing where there
+        are less than ``fewest``: whoever asks for more texts then needs no whole records of these.
         """
         ...
 

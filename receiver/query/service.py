@@ -223,9 +223,11 @@ class QueryService:
         for wanted in (*_NEAREST, len(self._index)):
             near = await asyncio.to_thread(self._index.search, vector, wanted)
             passing = {text_id: similarity for text_id, similarity in near if similarity >= least}
+            are_all = len(passing) < len(near) or len(near) < wanted or wanted == len(self._index)
             if passing:
-                rows = await self._reader.search_records(passing, filters, limit)
-            if len(rows) >= limit or len(passing) < len(near) or len(near) < wanted:
+                fewest = 0 if are_all else limit
+                rows = await self._reader.search_records(passing, filters, limit, fewest=fewest)
+            if are_all or len(rows) >= limit:
                 break
         return rows
 

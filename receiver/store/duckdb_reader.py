@@ -88,11 +88,13 @@ class DuckDbReader:
         self._text_counts = read_texts.TextCounts()
         self._sql_limits = sql_limits or sql_sandbox.SqlLimits.from_config(QueryConfig())
 
-    async def search_records(self, similarities: Mapping[UUID, float], filters: Filters, limit: int) -> Rows:
+    async def search_records(
+        self, similarities: Mapping[UUID, float], filters: Filters, limit: int, *, fewest: int = 0
+    ) -> Rows:
         """Return the best record of each trace that has one of these texts."""
         return await self._pool.run(
             lambda cursor: read_search.records_of_texts(
-                cursor, similarities, filters, limit, self._all_places()
+                cursor, similarities, filters, limit, self._all_places(), fewest=fewest
             )
         )
 

@@ -28,12 +28,17 @@ def records_of_texts(
     filters: Filters,
     limit: int,
     places: Mapping[Signal, RowPlaces],
+    *,
+    fewest: int = 0,
 ) -> Rows:
-    """Return the best record of each trace that has one of these texts."""
+    """Return the best record of each trace that has one of these texts; nothing where they are less than ``fewest``."""
     asked = {signal: conditions(filters, signal, cursor) for signal in _searched(cursor, filters)}
     chosen = ranked_groups(cursor, places, asked, filters=filters, similarities=similarities, limit=limit)
-    if chosen is not None and (whole := _whole_records(cursor, chosen)) is not None:
-        return whole
+    if chosen is not None:
+        if len(chosen) < fewest:
+            return []
+        if (whole := _whole_records(cursor, chosen)) is not None:
+            return whole
     found = "found AS (SELECT unnest(?::UUID[]) AS text_id, unnest(?::DOUBLE[]) AS similarity)"
     values: list[Any] = [list(similarities), list(similarities.values())]
     hits: list[str] = []
@@ -43,7 +48,7 @@ def records_of_texts(
             f" WHERE {passing.sql}"
         )
         values.extend(passing.values)
-    return _best(cursor, found, hits, values, limit)
+    return _best(cursor, found, hits, values, limit, fewest=fewest)
 
 
 def records_with_words(
@@ -90,7 +95,13 @@ def _score(into: Conditions, column: str, words: Sequence[str]) -> None:
 
 
 def _best(
-    cursor: duckdb.DuckDBPyConnection, found: str, hits: list[str], values: list[Any], limit: int
+    cursor: duckdb.DuckDBPyConnection,
+    found: str,
+    hits: list[str],
+    values: list[Any],
+    limit: int,
+    *,
+    fewest: int = 0,
 ) -> Rows:
     with_hits = f"WITH {found}, hits AS MATERIALIZED ({' UNION ALL '.join(hits)})"
     chosen = _first_groups(cursor, with_hits, values, limit)
@@ -105,7 +116,7 @@ def _best(
             " ORDER BY score DESC LIMIT ?",
             [*values, limit],
         ).fetchall()
-    return _whole_records(cursor, chosen) or []
+    return [] if len(chosen) < fewest else _whole_records(cursor, chosen) or []
 
 
 def _whole_records(cursor: duckdb.DuckDBPyConnection, chosen: Sequence[Group]) -> Rows | None:

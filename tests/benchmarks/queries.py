@@ -59,6 +59,8 @@ _GOALS_MS = {
 }
 _LEAST_RECALL = 0.97
 _LEARN_S = 120.0
+_LEARNT_S = 0.1
+"""A question that takes no longer has nothing to wait for."""
 _EMBED_S = 900.0
 _USERS = 4
 _RATE = 10_000
@@ -191,7 +193,7 @@ def _learnt(question: Callable[[int], float]) -> float:
     """Return what the first question took; it has the receiver learn where attributes stand: wait until it has."""
     first = question(0)
     deadline = time.monotonic() + _LEARN_S
-    while question(1) > first / 4 and time.monotonic() < deadline:
+    while question(1) > max(first / 4, _LEARNT_S) and time.monotonic() < deadline:
         time.sleep(1)
     return first
 

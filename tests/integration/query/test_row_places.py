@@ -91,6 +91,10 @@ async def same(plain: DuckDbReader, learned: DuckDbReader) -> None:
             for limit in (2, 10):
                 found = await learned.search_records(asked, filters, limit)
                 assert found == await plain.search_records(asked, filters, limit), filters
+                enough = await learned.search_records(asked, filters, limit, fewest=len(found))
+                assert enough == found
+                for reader in (plain, learned):
+                    assert not await reader.search_records(asked, filters, limit, fewest=len(found) + 1)
 
 
 async def test_answers_are_those_of_whole_columns(
