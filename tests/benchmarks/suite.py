@@ -48,7 +48,7 @@ class Extent:
 
 
 SHORT = Extent(8, 1, 5, ("grpc",), 15, 1, (Signal.TRACES,), 491_520, 4)
-FULL = Extent(30, 3, 20, ("grpc", "http"), 60, 5, (Signal.TRACES,), 1_228_800, 15)
+FULL = Extent(20, 3, 10, ("grpc", "http"), 60, 5, (Signal.TRACES,), 1_228_800, 10)
 
 
 def plans(extent: Extent, base: Plan) -> Iterator[tuple[str, Plan, int]]:
