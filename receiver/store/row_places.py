@@ -80,13 +80,10 @@ class Stretch:
         """Return the entries with one of these hashes: the hash in the upper half, the row's offset in the lower."""
         entries = self.ids[column]
         starts = np.searchsorted(entries, hashes << np.uint64(32))
-        ends = np.searchsorted(entries, (hashes << np.uint64(32)) | _LOW, side="right")
-        found = [
-            entries[start:end]
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-            if end > start
-        ]
-        return np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
+        counts = np.searchsorted(entries, (hashes << np.uint64(32)) | _LOW, side="right") - starts
+        # Of each hash its entries, one behind the other.
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return entries[np.repeat(starts, counts) + within]
 
     def blocks(self, token_hashes: Iterable[int]) -> Ranges:
         """Return the ranges of places that may have one of these attributes; all where that is not known."""
