@@ -81,6 +81,7 @@ class DuckDbWriter:
         if self._store.is_valid:
             return False
         self._connection.close()
+        self._known.forget()  # what the lost end of the log held is gone
         with self._moves.moving():  # what the lost end of the log held may come again at other places
             self._store.reopen()
         self._connection = self._store.cursor()

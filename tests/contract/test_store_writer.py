@@ -172,6 +172,25 @@ def test_a_store_that_was_opened_again_completes_its_checkpoint_beside_a_questio
     store.close()
 
 
+def test_what_a_store_lost_with_the_end_of_its_log_is_written_again(tmp_path: Path) -> None:
+    """Resources, scopes, metrics and texts were there before it was opened again; rows that name them come once more."""
+    store = Store(tmp_path)
+    batch = store.batch(5, span_request(0, 1), log_request(0, 1), metric_request(0))
+    store.writer.load(batch)
+    store.store.connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+    (tmp_path / "t.duckdb.wal").unlink()
+    store.store.connection.close()  # as after a failure: nobody gets a cursor any more
+    assert store.writer.revive()
+    assert store.writer.position(SPOOL) == 0
+    store.writer.load(batch)
+    for table in ("resources", "scopes", "metrics", "texts"):
+        kept = pa.concat_tables([part[table] for part in batch.parts if table in part])
+        key = kept.column_names[0]
+        ((count,),) = store.rows(f"SELECT count(DISTINCT {key}) FROM {table}")
+        assert count == len(set(kept.column(key).to_pylist())) > 0, table
+    store.close()
+
+
 def test_the_name_of_a_store_is_on_disk_when_it_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
