@@ -203,14 +203,14 @@ SPOKEN_REQUESTS: dict[Signal, st.SearchStrategy[bytes]] = {
             resource_spans=[ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=spans)])]
         ).SerializeToString(),
         _RESOURCES,
-        st.lists(_SPANS, min_size=1, max_size=4),
+        st.lists(_SPANS, min_size=1, max_size=2),
     ),
     Signal.LOGS: st.builds(
         lambda resource, records: ExportLogsServiceRequest(
             resource_logs=[ResourceLogs(resource=resource, scope_logs=[ScopeLogs(log_records=records)])]
         ).SerializeToString(),
         _RESOURCES,
-        st.lists(_LOGS, min_size=1, max_size=4),
+        st.lists(_LOGS, min_size=1, max_size=2),
     ),
 }
 """Serialized requests that say much, by signal; points of metrics have no texts."""
