@@ -23,8 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receiver.signals import Signal
+from receiver.store.read_filters import TIME
+from receiver.store.read_records import TABLES
 from receiver.store.row_moves import RowMoves
 from receiver.store.row_places import (
+    LOW_32,
     LOW_64,
     NO_OWNER,
     STRETCH_ROWS,
@@ -36,13 +39,7 @@ from receiver.store.row_places import (
 )
 
 _LOG = logging.getLogger(__name__)
-_TABLE = {Signal.TRACES: "spans", Signal.LOGS: "logs"}
-_TIME = {
-    Signal.TRACES: "start_time_unix_nano",
-    Signal.LOGS: "CASE WHEN time_unix_nano = 0 THEN observed_time_unix_nano ELSE time_unix_nano END",
-}
 _IDS = ("trace_id", "text_id")
-_LOW = np.uint64(0xFFFFFFFF)
 T = TypeVar("T", bound=np.generic)
 
 
@@ -102,9 +99,9 @@ class PlaceKeeper:
             with self._lock:
                 self._forget(mark, retired)
         try:
-            return any(self._learn(cursor, signal, mark) for signal in _TABLE) or (
+            return any(self._learn(cursor, signal, mark) for signal in TABLES) or (
                 self._attributes_wanted
-                and any(self._learn_attributes(cursor, signal, mark) for signal in _TABLE)
+                and any(self._learn_attributes(cursor, signal, mark) for signal in TABLES)
             )
         except OSError as error:
             self._given_up = True
@@ -134,18 +131,19 @@ class PlaceKeeper:
         known = self._known.tables[signal]
         first = known.known_rows
         end = first + self._stretch_rows
-        table = _TABLE[signal]
+        table = TABLES[signal]
         # A place beyond the stretch is taken: no row can come into it any more.
         if not cursor.execute(f"SELECT 1 FROM {table} WHERE rowid >= ? LIMIT 1", [end]).fetchall():
             return False
-        lows = ", ".join(f"{LOW_64.format(column)} AS {column}" for column in (*_IDS, "resource_id"))
+        lows = ", ".join(f"{LOW_64.format(f'r.{column}')} AS {column}" for column in (*_IDS, "resource_id"))
         found = cursor.execute(
-            f"SELECT rowid AS place, {_TIME[signal]} AS time, {TRACE_KEY.format('')} AS trace, {lows} FROM {table} WHERE rowid >= ? AND rowid < ?",
+            f"SELECT r.rowid AS place, {TIME[signal]} AS time, {TRACE_KEY.format('r.')} AS trace, {lows}"
+            f" FROM {table} r WHERE r.rowid >= ? AND r.rowid < ?",
             [first, end],
         ).fetchnumpy()
         offsets = (found["place"] - first).astype(np.uint64)
         times = found["time"]
-        ids = {column: self._stored(_entries(found[column] & _LOW, offsets)) for column in _IDS}
+        ids = {column: self._stored(_entries(found[column] & LOW_32, offsets)) for column in _IDS}
         earliest, latest = (int(times.min()), int(times.max())) if len(times) else (2**64 - 1, 0)
         stretch = Stretch(first, end, earliest, latest, ids, self._facts(found, offsets))
         self._publish(signal, mark, [*known.stretches, stretch])
@@ -177,7 +175,7 @@ class PlaceKeeper:
         else:
             return False
         first, end = stretches[at].first, stretches[at].end
-        found = cursor.execute(TOKENS.format(_TABLE[signal]), [first, first, end]).fetchnumpy()
+        found = cursor.execute(TOKENS.format(TABLES[signal]), [first, first, end]).fetchnumpy()
         tokens = self._stored(np.sort(np.asarray(found["entry"], dtype=np.uint32)))
         self._publish(
             signal, mark, [*stretches[:at], replace(stretches[at], tokens=tokens), *stretches[at + 1 :]]

@@ -20,12 +20,11 @@ from receiver.signals import Signal
 from receiver.store.place_keeper import retired_records
 from receiver.store.read_filters import TIME, Conditions
 from receiver.store.read_records import TABLES
-from receiver.store.row_places import LOW_64, NO_OWNER, TRACE_KEY, RowPlaces, Stretch
+from receiver.store.row_places import LOW_32, LOW_64, NO_OWNER, TRACE_KEY, RowPlaces, Stretch
 
 _MOST_HITS = 1_000_000
 """Of more, reading the columns costs no more than ranking them here."""
 _SIGNALS = (Signal.TRACES, Signal.LOGS)
-_LOW_32 = np.uint64(0xFFFFFFFF)
 Group = tuple[dict[str, Any], dict[str, Any], int]
 """The place of the best record of a trace, its similarity and time, and how many hits the trace has."""
 
@@ -91,7 +90,7 @@ class _Wanted:
         order = np.argsort(lows)
         self.lows = lows[order]
         self.similarities = np.array(list(similarities.values()), dtype=np.float64)[order]
-        self.hashes = np.unique(self.lows & _LOW_32)
+        self.hashes = np.unique(self.lows & LOW_32)
 
     def places_of(self, texts: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Return where each text stands, and whether it is there at all."""
@@ -114,7 +113,7 @@ def _known_hits(
     signal: Signal, stretch: Stretch, wanted: _Wanted, filters: Filters, owners: NDArray[np.uint64] | None
 ) -> _Hits | None:
     entries = stretch.entries("text_id", wanted.hashes)
-    offsets = (entries & _LOW_32).astype(np.intp)
+    offsets = (entries & LOW_32).astype(np.intp)
     facts = stretch.facts
     texts = (facts.texts[offsets].astype(np.uint64) << np.uint64(32)) | (entries >> np.uint64(32))
     passing = wanted.places_of(texts)[1]

@@ -22,7 +22,7 @@ BLOCK_ROWS = 2048
 _BLOCK_BITS = 6
 _BLOCKS = (1 << _BLOCK_BITS) - 1
 """The numbers of 60 blocks fit below it."""
-_LOW = np.uint64(0xFFFFFFFF)
+LOW_32 = np.uint64(0xFFFFFFFF)
 
 Places = NDArray[np.int64]
 Ranges = list[tuple[int, int]]
@@ -74,13 +74,13 @@ class Stretch:
 
     def places(self, column: str, hashes: NDArray[np.uint64]) -> Places:
         """Return the places whose id in ``column`` has one of the hashes."""
-        return (self.entries(column, hashes) & _LOW).astype(np.int64) + self.first
+        return (self.entries(column, hashes) & LOW_32).astype(np.int64) + self.first
 
     def entries(self, column: str, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the entries with one of these hashes: the hash in the upper half, the row's offset in the lower."""
         entries = self.ids[column]
         starts = np.searchsorted(entries, hashes << np.uint64(32))
-        counts = np.searchsorted(entries, (hashes << np.uint64(32)) | _LOW, side="right") - starts
+        counts = np.searchsorted(entries, (hashes << np.uint64(32)) | LOW_32, side="right") - starts
         # Of each hash its entries, one behind the other.
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return entries[np.repeat(starts, counts) + within]

@@ -55,9 +55,7 @@ class ScanningDecoder:
         if not requests:
             return DecodedGroup([], [])
         signal = requests[0].signal
-        verdicts: list[Verdict | PermanentError | None] = [None] * len(requests)
-        for n, request in enumerate(requests):
-            verdicts[n] = self._refusal(request)
+        verdicts: list[Verdict | PermanentError | None] = [self._refusal(each) for each in requests]
         places = [
             n
             for n, request in enumerate(requests)
