@@ -1,7 +1,7 @@
 //! Attribute lists as JSON objects, and what else their keys ask for.
 
 use crate::columns::{Numbers, Strings};
-use crate::keys::{Class, Keys};
+use crate::keys::{Class, Keys, Rules};
 use crate::value::{key_value, separate, write_value, Value};
 use crate::wire::Read;
 
@@ -110,8 +110,8 @@ pub struct Told<'a> {
     session: Option<(u8, &'a [u8])>,
     thread: Option<&'a [u8]>,
     has_turn: bool,
-    pub is_gen_ai: bool,
-    pub event_name: Option<&'a [u8]>,
+    is_gen_ai: bool,
+    event_name: Option<&'a [u8]>,
 }
 
 impl<'a> Told<'a> {
@@ -158,6 +158,17 @@ impl<'a> Told<'a> {
                     self.session = Some((class.session, text));
                 }
             }
+        }
+    }
+
+    /// True for a record that an AI agent made, or an instrumentation of a model; else nothing.
+    pub fn gen_ai(&self, rules: &Rules, name: &[u8]) -> Option<bool> {
+        let named = |name: &[u8]| rules.is_agents(name);
+        let is_gen_ai = self.is_gen_ai || named(name) || self.event_name.map_or(false, named);
+        if is_gen_ai {
+            Some(true)
+        } else {
+            None
         }
     }
 

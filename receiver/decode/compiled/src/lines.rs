@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::attributes::Attribute;
 use crate::contents::{said, Said};
 use crate::interner::Interner;
-use crate::noise::is_noise;
+use crate::noise::{is_noise, is_space};
 use crate::value::Value;
 use crate::wire::{utf8, Read, Unusual};
 
@@ -179,6 +179,5 @@ fn cut(text: &[u8], characters: usize) -> &[u8] {
 }
 
 fn is_redacted(text: &[u8]) -> bool {
-    let is_space = |letter: char| letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter);
     std::str::from_utf8(text).map_or(false, |text| text.trim_matches(is_space).as_bytes() == REDACTED)
 }

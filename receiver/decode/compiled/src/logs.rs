@@ -84,9 +84,7 @@ pub fn flatten(requests: &[&[u8]], keys: &mut Keys) -> Read<Vec<Table>> {
         lines.attributes(&rows.attributes.data)?;
         told.push_hot(&mut rows.hot)?;
         rows.session_id.push_option(told.session())?;
-        let named = |name: &[u8]| keys.rules().is_agents(name);
-        let is_gen_ai = told.is_gen_ai || named(log.event_name) || told.event_name.map_or(false, named);
-        rows.is_gen_ai.push_option(if is_gen_ai { Some(true) } else { None });
+        rows.is_gen_ai.push_option(told.gen_ai(keys.rules(), log.event_name));
         rows.text.push(lines.end()? as i32);
         count += 1;
         Ok(())

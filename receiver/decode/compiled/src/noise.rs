@@ -20,7 +20,7 @@ fn is_plain_word(value: &[u8]) -> bool {
 }
 
 /// White space as Python's `str` knows it: also the four separators of ASCII.
-fn is_space(letter: char) -> bool {
+pub fn is_space(letter: char) -> bool {
     letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
 }
 

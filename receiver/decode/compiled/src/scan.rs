@@ -62,7 +62,7 @@ pub fn scan(signal: Signal, body: &[u8], max_messages: u64, keys: &mut Keys) -> 
             scope.read(each)?;
             all_utf8(&[scope.schema_url])?;
             scanner.scope(scope.scope)?;
-            scanner.count(scope.records.len())?;
+            scanner.count(scope.records.len());
             for record in &scope.records {
                 match signal {
                     Signal::Traces => scanner.span(record, keys)?,
@@ -79,9 +79,8 @@ pub fn scan(signal: Signal, body: &[u8], max_messages: u64, keys: &mut Keys) -> 
 }
 
 impl<'a> Scanner<'a> {
-    fn count(&mut self, messages: usize) -> Read<()> {
+    fn count(&mut self, messages: usize) {
         self.messages += messages as u64;
-        Ok(())
     }
 
     fn attributes(
@@ -131,7 +130,7 @@ impl<'a> Scanner<'a> {
             all_utf8(&[self.status.message])?;
         }
         self.attributes(&span.attributes, |key, value| readable(keys, key, value))?;
-        self.count(span.events.len() + span.links.len())?;
+        self.count(span.events.len() + span.links.len());
         for each in &span.events {
             let mut event = std::mem::take(&mut self.event);
             event.read(each)?;
@@ -192,7 +191,7 @@ impl<'a> Scanner<'a> {
             if is_aggregated && !points.data_points.is_empty() && points.aggregation_temporality == 0 {
                 return Err(Unusual); // a warning
             }
-            self.count(points.data_points.len())?;
+            self.count(points.data_points.len());
             for point in &points.data_points {
                 match number {
                     5 | 7 => self.number(point)?,
@@ -267,7 +266,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn exemplars(&mut self, messages: &[&'a [u8]]) -> Read<()> {
-        self.count(messages.len())?;
+        self.count(messages.len());
         for each in messages {
             let mut exemplar = std::mem::take(&mut self.exemplar);
             exemplar.read(each)?;
