@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from importlib import resources
@@ -38,6 +39,7 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> list[int]:
 
     Raises:
         StartError: The file was written by a newer release.
+        duckdb.Error: A step failed, as it was said; the steps before it are kept.
     """
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL, applied_at TIMESTAMPTZ NOT NULL)"
@@ -60,7 +62,9 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> list[int]:
             connection.execute("INSERT INTO schema_migrations VALUES (?, now())", [version])
             connection.execute("COMMIT")
         except duckdb.Error:
-            connection.execute("ROLLBACK")
+            # A commit that fails has rolled back by itself, and an invalid database refuses: what went wrong counts.
+            with contextlib.suppress(duckdb.Error):
+                connection.execute("ROLLBACK")
             raise
         applied.append(version)
     return applied

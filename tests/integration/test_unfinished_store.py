@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -11,6 +13,7 @@ import pytest
 from receiver.config import StoreConfig
 from receiver.errors import StartError, StoreUnavailableError
 from receiver.store.duckdb_store import DuckDbStore
+from receiver.store.migrate import migrations
 
 
 def opened(path: Path) -> DuckDbStore:
@@ -48,16 +51,37 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path, content: bytes) -
     assert path.read_bytes() == content
 
 
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Refuse every write of this process beyond ``size`` bytes of a file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 def test_a_disk_that_refuses_the_first_file_leaves_none_behind(tmp_path: Path) -> None:
     """It is tried again, and opens as soon as the disk takes it."""
     path = tmp_path / "telemetry.duckdb"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    try:
+    with files_up_to(0):
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
                 opened(path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not path.exists()
     opened(path).close()
+
+
+@pytest.mark.parametrize("size", [12_288, 14_000, 16_384, 20_000, 28_000])
+def test_a_disk_that_refuses_a_part_of_the_schema_is_tried_again(tmp_path: Path, size: int) -> None:
+    """Wherever in the migrations it was full, the error names the disk, and the file opens when there is room."""
+    path = tmp_path / "telemetry.duckdb"
+    with files_up_to(size):
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match="a file may not grow any further"):
+                opened(path)
+    store = opened(path)
+    applied = store.connection.execute("SELECT version FROM schema_migrations ORDER BY version").fetchall()
+    store.close()
+    assert [version for (version,) in applied] == list(migrations())
