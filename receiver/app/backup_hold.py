@@ -44,11 +44,11 @@ class CheckpointHolds:
         moment_ns = self._clock()
         try:
             await self._loader.flush()
-            await self._loader.hold_checkpoints()
+            await self._loader.checkpoints.hold()
             self._check_running()
         except BaseException:
             self._hold = None
-            self._loader.release_checkpoints()
+            self._loader.checkpoints.release()
             raise
         self._extend()
         _LOG.info("checkpoints wait for a backup")
@@ -105,5 +105,5 @@ class CheckpointHolds:
         if self._end is not None:
             self._end.cancel()
             self._end = None
-        self._loader.release_checkpoints()
+        self._loader.checkpoints.release()
         _LOG.info("a backup's hold on checkpoints has ended: %s", why)

@@ -10,7 +10,7 @@ from receiver.decode import decoder, flattener, texts
 from receiver.embed import pool
 from receiver.embed import worker as embed_worker
 from receiver.intake import group_intake
-from receiver.loader import handover, loader, transactions
+from receiver.loader import gathering, handover, loader, transactions
 from receiver.store import read_pool
 from receiver.transport import handover as transport_handover
 from tests.support.pages import text_of
@@ -28,7 +28,7 @@ _MIB = 20
         f"in parts of about {flattener._PART_ROWS:,} rows",
         f"some {transactions.READ_BYTES >> _MIB} MiB where it is read from the spool",
         f"{handover._FULL:.0%} of".replace("%", " %"),
-        f"at most {loader._PACE_S} s",
+        f"at most {gathering._PACE_S} s",
         f"more than {loader._LARGE_BYTES >> _MIB} MiB of payload",
         f"tried again after {loader._RETRY_S[0]} s up to {loader._RETRY_S[-1]:.0f} s",
         f"{texts._CACHE_TEXTS:,} texts",

@@ -80,20 +80,20 @@ async def test_checkpoints_that_are_held_back_come_when_they_are_released(tmp_pa
     async with Pipeline(tmp_path, store={"checkpoint_interval_s": 0.05}) as pipeline:
         await pipeline.accept(span_request(0, 5))
         await pipeline.loader.flush()
-        await pipeline.loader.hold_checkpoints()
+        await pipeline.loader.checkpoints.hold()
         for number in range(5, 25, 5):
             await pipeline.accept(span_request(number, 5))
             await pipeline.loader.flush()
         assert pipeline.spool.statistics().requests == 4  # no checkpoint covers them
         await asyncio.to_thread(shutil.copy, tmp_path / "telemetry.duckdb", tmp_path / "copy.duckdb")
         assert (await asyncio.to_thread(store_facts, tmp_path / "copy.duckdb")).rows["spans"] == 5
-        pipeline.loader.release_checkpoints()
+        pipeline.loader.checkpoints.release()
         async with asyncio.timeout(20):
             while pipeline.spool.statistics().requests:  # noqa: ASYNC110 - the spool tells nobody
                 await asyncio.sleep(0.01)
         await pipeline.accept(span_request(25, 5))
         await pipeline.loader.flush()
-        await pipeline.loader.hold_checkpoints()
+        await pipeline.loader.checkpoints.hold()
     assert not (tmp_path / "telemetry.duckdb.wal").exists()
 
 
@@ -114,8 +114,8 @@ async def test_a_hold_has_one_holder_and_gives_way_to_the_spool_and_to_a_stop(tm
         with pytest.raises(NotFoundError, match="filled to a half"):
             holds.renew(first.hold)
         await pipeline.loader.flush()
-        await pipeline.loader.checkpoint()
-        await pipeline.loader.forgotten()
+        await pipeline.loader.checkpoints.complete()
+        await pipeline.loader.checkpoints.forgotten()
         assert pipeline.spool.statistics().requests == 0, "checkpoints are made again"
         second = await holds.begin()
         holds.close()

@@ -166,11 +166,11 @@ async def test_the_spool_forgets_what_a_completed_checkpoint_covers_and_nothing_
         seen[0].may_checkpoint.clear()
         await pipeline.accept(*(span_request(n) for n in range(5)))
         await pipeline.loader.flush()
-        checkpoint = asyncio.create_task(pipeline.loader.checkpoint())
+        checkpoint = asyncio.create_task(pipeline.loader.checkpoints.complete())
         assert pipeline.spool.statistics().requests == 5
         seen[0].may_checkpoint.set()
         await checkpoint
-        await pipeline.loader.forgotten()
+        await pipeline.loader.checkpoints.forgotten()
         assert seen[0].covered[-1] == {pipeline.spool.uuid: 5}
         assert pipeline.spool.statistics().requests == 0
         assert pipeline.loader.spool_bytes == 0
@@ -228,7 +228,7 @@ async def test_retention_gives_space_back_for_reuse(tmp_path: Path) -> None:
             await pipeline.accept(*(span_request(first + n * 4000, 4000) for n in range(5)))
             await pipeline.loader.flush()
             await pipeline.loader.retire(before_ns=1 << 63)
-            await pipeline.loader.checkpoint()
+            await pipeline.loader.checkpoints.complete()
             sizes.append(await asyncio.to_thread(pipeline.store.file_bytes))
         assert await pipeline.query("SELECT count(*) FROM spans") == [(0,)]
         assert await pipeline.query("SELECT stored, retired FROM record_totals WHERE signal = 'traces'") == [

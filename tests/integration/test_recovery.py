@@ -59,7 +59,7 @@ async def test_a_lost_tail_of_the_stores_log_is_replayed(tmp_path: Path) -> None
     async with Pipeline(tmp_path / "before") as pipeline:
         await pipeline.accept(span_request(0, 5))
         await pipeline.loader.flush()
-        await pipeline.loader.checkpoint()
+        await pipeline.loader.checkpoints.complete()
         for n in range(5, 50, 5):
             await pipeline.accept(span_request(n, 5))
             await pipeline.loader.flush()
@@ -178,7 +178,7 @@ async def test_a_store_that_went_back_is_said_and_replayed(
     async with Pipeline(tmp_path / "before") as pipeline:
         await pipeline.accept(span_request(0, 5))
         await pipeline.loader.flush()
-        await pipeline.loader.checkpoint()
+        await pipeline.loader.checkpoints.complete()
         await pipeline.accept(span_request(5, 5))
         await pipeline.loader.flush()
         await pipeline.crash(tmp_path / "after")
@@ -204,8 +204,8 @@ async def test_what_is_neither_in_an_older_store_nor_in_the_spool_is_said(
     async with Pipeline(tmp_path) as pipeline:
         await pipeline.accept(span_request(5, 5), span_request(10, 5))
         await pipeline.loader.flush()
-        await pipeline.loader.checkpoint()
-        await pipeline.loader.forgotten()
+        await pipeline.loader.checkpoints.complete()
+        await pipeline.loader.checkpoints.forgotten()
     (tmp_path / "older").replace(tmp_path / "telemetry.duckdb")
     async with Pipeline(tmp_path) as pipeline:
         await pipeline.loader.flush()

@@ -245,15 +245,15 @@ async def test_who_waits_for_the_spool_to_forget_may_be_cancelled(
 
     monkeypatch.setattr(stage.spool, "remove_through", remove_slowly)
     await stage.loader.flush()
-    await stage.loader.checkpoint()
+    await stage.loader.checkpoints.complete()
     await asyncio.to_thread(began.wait, 30)
-    impatient = asyncio.create_task(stage.loader.forgotten())
+    impatient = asyncio.create_task(stage.loader.checkpoints.forgotten())
     await asyncio.sleep(0)
     impatient.cancel()
     with pytest.raises(asyncio.CancelledError):
         await impatient
     go_on.set()
-    await stage.loader.forgotten()
+    await stage.loader.checkpoints.forgotten()
     await stage.offer(b"b")
     await stage.loader.flush()
     assert stage.writer.loaded == [b"a", b"b"]
