@@ -12,15 +12,18 @@ from receiver.signals import Signal
 
 @dataclass
 class Batch:
-    """Columns of requests, and the position that they bring the spool to."""
+    """Requests, and the position that they bring the spool to; it may grow while its first rows are written already."""
 
     position: int
     """The highest sequence in it."""
     columns: list[Columns] = field(default_factory=list)
+    """What no rows were made of yet."""
     records: Counter[Signal] = field(default_factory=Counter)
     payload_bytes: int = 0
     nbytes: int = 0
-    """What the columns take in memory."""
+    """What all columns took in memory that were ever in it."""
+    is_complete: bool = False
+    """True: nothing more comes into it."""
 
     @property
     def rows(self) -> int:

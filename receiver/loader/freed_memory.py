@@ -11,8 +11,6 @@ import sys
 from functools import cache
 from typing import Any
 
-import pyarrow as pa
-
 
 @cache
 def _malloc_trim() -> Any:
@@ -23,6 +21,8 @@ def _malloc_trim() -> Any:
 
 def give_back() -> None:
     """Return what is free to the operating system, as far as the platform can. Threads: any; blocks for ms."""
+    import pyarrow as pa  # noqa: PLC0415 - requests are accepted before it is loaded, and it is there by now
+
     pa.default_memory_pool().release_unused()
     trim = _malloc_trim()
     if trim is not None:

@@ -7,44 +7,43 @@ import contextlib
 import time
 
 from receiver.config import LoaderConfig
+from receiver.errors import RetryableError
 from receiver.loader.batch import Batch
 from receiver.loader.handover import Handover
-from receiver.loader.store_thread import StoreThread
 from receiver.loader.transactions import READ_BYTES, Transactions
 from receiver.ports import CommittedGroup, Spool
 
-_LARGE_ROWS = 61_440
-_GROW_S = 0.75  # longer for a large batch: rows of whole row groups are written once, others three times
+_LARGE_ROWS = 24_576
+_GROW_S = 1.75
+"""Longer for a batch that has become so large within the configured wait: it is about to fill one row group and a half,
+and rows of whole row groups are written once, others three times (docs/adr/0002-one-duckdb-writer.md)."""
+_PIECE_BYTES = 16 << 20
+"""Of columns that become rows together: smaller ones cost more, larger ones let the writer wait for the first."""
+_MOVING_S = 1.0
 _PACE_S = 0.15  # well below what any client notices, and long enough for most transactions
 
 
 class Gathering:
     """What is committed and not in a batch yet, and who waits for it. Threads: the event loop's."""
 
-    def __init__(
-        self, spool: Spool, transactions: Transactions, thread: StoreThread, settings: LoaderConfig
-    ) -> None:
+    def __init__(self, spool: Spool, transactions: Transactions, settings: LoaderConfig) -> None:
         """Begin with what the spool holds."""
         self._spool = spool
         self._transactions = transactions
-        self._thread = thread
         self._settings = settings
         self._handover = Handover(settings.memory_bytes)
         self._handover.highest_sequence = spool.statistics().highest_sequence
         self._woken = asyncio.Event()
         self._hurry = asyncio.Event()
         self._taken = asyncio.Event()
+        self._taken_at = -_MOVING_S
+        self._deadline = 0.0
         self._closed = False
 
     @property
     def highest_sequence(self) -> int:
         """Return the highest sequence that is known to be committed."""
         return self._handover.highest_sequence
-
-    @property
-    def is_full(self) -> bool:
-        """Return True if the columns of the next group would not be kept."""
-        return self._handover.is_full
 
     def offer(self, group: CommittedGroup) -> None:
         """Take a committed group over; its columns may be let go, as the spool has the bytes."""
@@ -87,35 +86,59 @@ class Gathering:
         return True
 
     async def pace(self) -> None:
-        """Return when a group was taken from memory, or a moment later."""
-        self._taken.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PACE_S):
-                await self._taken.wait()
+        """Return at once, or a moment later while groups are taken and more are in memory than can be held.
 
-    async def batch(self, position: int) -> Batch:
-        """Return what follows ``position``: a full batch, or what there is after the configured wait.
+        Decoding everything twice (once more from the spool) would cost all clients more than this wait.
+        """
+        if self._handover.is_full and time.monotonic() - self._taken_at < _MOVING_S:
+            self._taken.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PACE_S):
+                    await self._taken.wait()
+
+    async def begin(self, position: int) -> Batch:
+        """Return what follows ``position``: a piece that is worth writing, or what there is after the configured wait.
 
         Raises:
-            SpoolUnavailableError: The spool cannot be read; nothing is lost.
+            RetryableError: The spool cannot be read; nothing is lost.
         """
         batch = Batch(position)
-        deadline = time.monotonic() + self._settings.batch_wait_s
-        while batch.rows < self._settings.batch_rows:
+        self._deadline = time.monotonic() + self._settings.batch_wait_s
+        await self._add_piece(batch)
+        return batch
+
+    async def grow(self, batch: Batch) -> None:
+        """Add the next piece to a batch whose columns have become rows; see afterwards whether it is complete.
+
+        A spool that cannot be read completes the batch; the next one says why.
+        """
+        try:
+            await self._add_piece(batch)
+        except RetryableError:
+            batch.is_complete = True
+
+    async def _add_piece(self, batch: Batch) -> None:
+        full = batch.nbytes + _PIECE_BYTES
+        while not self._is_full(batch):
+            if batch.nbytes >= full:
+                return
             group = self._handover.take(batch.position)
             if group is not None:
                 self._taken.set()
+                self._taken_at = time.monotonic()
                 batch.add(group.sequences[-1], group.columns, group.records, group.payload_bytes)
             elif batch.position < self._handover.highest_sequence:
                 await self._read_spool(batch)
-            elif not await self._more_before(deadline + (_GROW_S if batch.rows >= _LARGE_ROWS else 0)):
+            elif not await self._more_for(batch):
                 break
-            if batch.nbytes >= self._settings.memory_bytes:
-                break
+        batch.is_complete = True
         self._hurry.clear()  # it was about this batch; who still waits in flush asks again
-        return batch
 
-    async def _more_before(self, deadline: float) -> bool:
+    def _is_full(self, batch: Batch) -> bool:
+        return batch.rows >= self._settings.batch_rows or batch.nbytes >= self._settings.memory_bytes
+
+    async def _more_for(self, batch: Batch) -> bool:
+        deadline = self._deadline + (_GROW_S if batch.rows >= _LARGE_ROWS else 0)
         wait_s = deadline - time.monotonic()
         if wait_s <= 0 or self._closed or self._hurry.is_set():
             return False
@@ -131,5 +154,6 @@ class Gathering:
         if not requests:
             batch.position = until  # everything up to there was set aside
             return
-        await self._thread.run(lambda: self._transactions.decode_into(batch, requests))
+        # Nobody else decodes or makes rows meanwhile: the thread for rows waits for what comes of it.
+        await asyncio.to_thread(self._transactions.decode_into, batch, requests)
         batch.position = requests[-1].sequence

@@ -41,7 +41,6 @@ _LOG = logging.getLogger(__name__)
 _RETRY_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 _LOOK_S = 0.5  # between two looks at a disk that cannot be written
 _LARGE_BYTES = 8 << 20  # of payload loaded: what it left free is worth giving back
-_MOVING_S = 1.0
 
 
 class Loader:
@@ -67,11 +66,12 @@ class Loader:
         self._metrics = metrics
         self._on_stored = on_stored
         self._thread = StoreThread(self.doubt)
-        self._gathering = Gathering(spool, self._transactions, self._thread, settings.loader)
+        self._gathering = Gathering(spool, self._transactions, settings.loader)
+        noted = self._note.read(spool.uuid)
         self._room = SpoolRoom(
             spool,
             settings.spool.max_bytes,
-            has_gone_back=self._note.read(spool.uuid) > self._gathering.highest_sequence,
+            has_gone_back=noted > self._gathering.highest_sequence,
         )
         self.checkpoints = Checkpoints(
             spool=spool,
@@ -88,7 +88,7 @@ class Loader:
         self._stopping = False
         self._settled = False
         self._is_wrong = False
-        self._position = 0
+        self._position = noted if noted <= self._gathering.highest_sequence else 0
         self._bytes_since_rest = 0
         self._doubtful = False
         self.problem: str | None = "the store is not open yet"
@@ -100,7 +100,7 @@ class Loader:
 
     @property
     def position(self) -> int:
-        """Return the highest sequence that is in the store or was set aside."""
+        """Return the highest sequence that is in the store or was set aside; until it is open, as far as was noted."""
         return self._position
 
     @property
@@ -155,12 +155,8 @@ class Loader:
         await self._room.wait()
 
     async def pace(self) -> None:
-        """Return at once, or a moment later while the loader moves and has more in memory than it can hold.
-
-        Decoding everything twice (once more from the spool) would cost all clients more than this wait.
-        """
-        if self._gathering.is_full and time.time() - self.last_stored_at < _MOVING_S:
-            await self._gathering.pace()
+        """Return at once, or a moment later while the loader moves and has more in memory than it can hold."""
+        await self._gathering.pace()
 
     async def start(self, writer: StoreWriter) -> None:
         """Begin loading into an open store, from its position for this spool."""
@@ -253,6 +249,7 @@ class Loader:
     def let_go(self) -> None:
         """Begin no other transaction; the spool may be closed from here on. :meth:`abandon` follows."""
         self._stopping = True
+        self._gathering.close()  # the transaction in hand may wait for more
         self._transactions.give_up()
         if self._task is not None:
             self._task.cancel()
@@ -297,7 +294,7 @@ class Loader:
                 await self._wait_for_more()
                 continue
             try:
-                batch = await self._gathering.batch(self._position)
+                batch = await self._gathering.begin(self._position)
             except RetryableError as error:
                 self._reading.happened(str(error))
                 if self._stopping:
@@ -342,8 +339,13 @@ class Loader:
 
     async def _attempt(self, batch: Batch) -> None:
         started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+
+        def grow() -> None:
+            asyncio.run_coroutine_threadsafe(self._gathering.grow(batch), loop).result()
+
         try:
-            await self._thread.run(lambda: self._transactions.write(batch))
+            await self._thread.run(lambda: self._transactions.write(batch, grow))
         except (StoreRejectedError, UnloadableRequestError) as error:
             _LOG.warning("a batch cannot be loaded, looking for the request at fault: %s", error)
             await self._thread.run(lambda: self._transactions.load_by_halves(batch.position))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -79,17 +79,22 @@ class Transactions:
         for signal, run in groupby(requests, key=lambda r: r.signal):
             self._decode_run(batch, signal, list(run))
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch, grow: Callable[[], None]) -> None:
         """Load the batch's columns, which are used up, in one transaction.
+
+        Args:
+            batch: May be incomplete; it is complete after the call, unless that raises.
+            grow: Adds to an incomplete batch, or completes it; called in the thread that makes rows. Blocks.
 
         Raises:
             StoreRejectedError: The rows can never be written.
             UnloadableRequestError: The columns cannot be turned into rows.
             StoreUnavailableError: It may work later.
         """
-        with closing(self._ahead.parts(self._flattener.parts(batch.columns))) as parts:
-            wanted = self._while_wanted(parts)
-            self._store(LoadBatch(self.spool, batch.position, wanted, batch.records))
+        with closing(self._ahead.parts(self._rows(batch, grow))) as parts:
+            load = LoadBatch(self.spool, batch.position, (), batch.records)
+            load.parts = self._counted(load, batch, parts)
+            self._store(load)
 
     def close(self) -> None:
         """End the thread that makes rows; no write may follow."""
@@ -99,11 +104,21 @@ class Transactions:
         """Let a transaction in hand end without its rows, which are still in the spool; begin no other. Threads: any."""
         self._given_up = True
 
-    def _while_wanted(self, parts: Iterator[Mapping[str, pa.Table]]) -> Iterator[Mapping[str, pa.Table]]:
+    def _rows(self, batch: Batch, grow: Callable[[], None]) -> Iterator[Mapping[str, pa.Table]]:
+        yield from self._flattener.parts(batch.columns)
+        while not batch.is_complete:
+            grow()
+            yield from self._flattener.parts(batch.columns)
+
+    def _counted(
+        self, load: LoadBatch, batch: Batch, parts: Iterator[Mapping[str, pa.Table]]
+    ) -> Iterator[Mapping[str, pa.Table]]:
+        """Yield the parts while they are wanted, then say what they bring the store to."""
         for part in parts:
             if self._given_up:
                 raise RetryableError("the receiver stops")
             yield part
+        load.position, load.records = batch.position, batch.records
 
     def revived(self) -> int:
         """Return the position of a store that works, which may have given up before: it can be lower than it was.
@@ -195,10 +210,10 @@ class Transactions:
         if not requests:
             return
         try:
-            part = Batch(requests[-1].sequence)
+            part = Batch(requests[-1].sequence, is_complete=True)
             for request in requests:
                 part.add(request.sequence, self._columns(request), {request.signal: request.records}, 0)
-            self.write(part)
+            self.write(part, lambda: None)
         except (StoreRejectedError, UnloadableRequestError) as error:
             if len(requests) == 1:
                 self._set_aside(requests[0], error)

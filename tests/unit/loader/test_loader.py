@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -16,6 +17,7 @@ from anyio import wait_all_tasks_blocked
 
 from receiver.config import LoaderConfig, Settings, SpoolConfig, StoreConfig
 from receiver.errors import RetryableError
+from receiver.loader import gathering
 from receiver.loader.loader import Loader
 from receiver.ports import (
     Columns,
@@ -24,6 +26,7 @@ from receiver.ports import (
     ExportRequest,
     LoadBatch,
     Outcome,
+    SpooledRequest,
     SpoolEntry,
     StoreWriter,
     Verdict,
@@ -70,7 +73,9 @@ class MemoryWriter:
         """Start empty."""
         self.loaded: list[bytes] = []
         self.stored = 0
+        self.transactions = 0
         self.checkpoints = 0
+        self.part_written = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
@@ -88,9 +93,13 @@ class MemoryWriter:
     def load(self, batch: LoadBatch) -> None:
         """Keep the rows."""
         assert self.gate.wait(30)
+        loaded: list[bytes] = []
         for tables in batch.parts:
-            self.loaded += tables["spans"].column("payload").to_pylist()
+            loaded += tables["spans"].column("payload").to_pylist()
+            self.part_written.set()
+        self.loaded += loaded
         self.stored = batch.position
+        self.transactions += 1
 
     def checkpoint(self) -> Mapping[UUID, int]:
         """Count."""
@@ -101,17 +110,18 @@ class MemoryWriter:
 class Stage:
     """A loader on a real spool with a store in memory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, batch_wait_s: float = 0.01) -> None:
         """Open the spool."""
         self.spool = SqliteSpool(folder / "spool.db")
         self.writer = MemoryWriter()
+        self.is_abandoned = False
         stage = PlainStage()
         self.loader = Loader(
             spool=self.spool,
             decoder=stage,  # type: ignore[arg-type]
             flattener=stage,
             settings=Settings(
-                loader=LoaderConfig(batch_rows=50, batch_wait_s=0.01, memory_bytes=2000),
+                loader=LoaderConfig(batch_rows=50, batch_wait_s=batch_wait_s, memory_bytes=2000),
                 store=StoreConfig(checkpoint_interval_s=0.001, checkpoint_bytes=100),
                 spool=SpoolConfig(max_bytes=10_000),
             ),
@@ -142,10 +152,26 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     await asyncio.to_thread(stage.spool.close)
 
 
+@pytest.fixture
+async def growing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    """Return a loader that writes two requests at a time and waits for more as long as nobody asks; it has started."""
+    monkeypatch.setattr(gathering, "_PIECE_BYTES", 200)
+    stage = await asyncio.to_thread(lambda: Stage(tmp_path, batch_wait_s=600))
+    await stage.start()
+    yield stage
+    if not stage.is_abandoned:
+        await stage.loader.close()
+    await asyncio.to_thread(stage.spool.close)
+
+
 @pytest.mark.parametrize("seed", range(6))
-async def test_no_wake_up_is_lost_between_offers_flushes_and_checkpoints(stage: Stage, seed: int) -> None:
+async def test_no_wake_up_is_lost_between_offers_flushes_and_checkpoints(
+    stage: Stage, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Small offers at all moments of a loader that completes checkpoints all the time are loaded in order."""
     dice = random.Random(seed)
+    if seed % 2:
+        monkeypatch.setattr(gathering, "_PIECE_BYTES", 300)
     await stage.start()
     expected: list[bytes] = []
 
@@ -182,6 +208,69 @@ async def test_flush_returns_only_when_the_load_is_done(stage: Stage) -> None:
     stage.writer.gate.set()
     await flush
     assert stage.writer.loaded == [b"a"]
+
+
+async def test_a_transaction_grows_while_its_first_rows_are_written(growing: Stage) -> None:
+    """What comes meanwhile is in the same transaction; a flush ends it."""
+    await growing.offer(b"a", b"b")
+    assert await asyncio.to_thread(growing.writer.part_written.wait, 30)
+    assert growing.loader.position == 0
+    await growing.offer(b"c")
+    await growing.offer(b"d")
+    await growing.loader.flush()
+    assert growing.writer.loaded == [b"a", b"b", b"c", b"d"]
+    assert growing.writer.transactions == 1
+    assert growing.loader.position == growing.writer.stored == 4
+
+
+async def test_a_growing_transaction_takes_from_the_spool_what_memory_let_go(growing: Stage) -> None:
+    """In their order: the rest of its rows is decoded while the transaction is open."""
+    await growing.offer(b"a", b"b")
+    assert await asyncio.to_thread(growing.writer.part_written.wait, 30)
+    entries = [SpoolEntry(Signal.TRACES, payload, 1, Outcome(), None) for payload in (b"c", b"d", b"e")]
+    sequences = await asyncio.to_thread(growing.spool.append, entries)
+    growing.loader.notice(sequences[-1])
+    await growing.offer(b"f")
+    await growing.loader.flush()
+    assert growing.writer.loaded == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert growing.writer.transactions == 1
+
+
+async def test_a_spool_that_cannot_be_read_ends_a_growing_transaction(
+    growing: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken is stored, the spool's trouble is named, and the rest comes when it can be read."""
+    await growing.offer(b"a", b"b")
+    assert await asyncio.to_thread(growing.writer.part_written.wait, 30)
+    (sequence,) = await asyncio.to_thread(
+        growing.spool.append, [SpoolEntry(Signal.TRACES, b"c", 1, Outcome(), None)]
+    )
+    read, tried_again, tries = growing.spool.read, threading.Event(), count(1)
+
+    def fail(*_: object, **__: object) -> list[SpooledRequest]:
+        if next(tries) == 3:  # for the growing transaction, for the next one, and again
+            tried_again.set()
+        raise RetryableError("the disk is away")
+
+    monkeypatch.setattr(growing.spool, "read", fail)
+    growing.loader.notice(sequence)
+    assert await asyncio.to_thread(tried_again.wait, 30)
+    assert growing.writer.loaded == [b"a", b"b"]
+    assert growing.loader.problems == ["the spool cannot be read: the disk is away"]
+    monkeypatch.setattr(growing.spool, "read", read)
+    await growing.loader.flush()
+    assert growing.writer.loaded == [b"a", b"b", b"c"]
+
+
+async def test_a_growing_transaction_is_given_up_with_its_loader(growing: Stage) -> None:
+    """Whoever takes over does not wait for it; what it held is still in the spool."""
+    await growing.offer(b"a", b"b")
+    assert await asyncio.to_thread(growing.writer.part_written.wait, 30)
+    async with asyncio.timeout(30):
+        await growing.loader.abandon()
+    growing.is_abandoned = True
+    assert growing.writer.loaded == []
+    assert growing.spool.statistics().requests == 2
 
 
 async def test_flush_says_that_the_store_is_not_open(stage: Stage) -> None:
