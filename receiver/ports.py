@@ -206,6 +206,14 @@ class Flattener(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StagedPayload:
+    """A payload that the spool has on disk already, not yet as a request's; opaque outside the spool."""
+
+    number: int
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpoolEntry:
     """One request to be made durable."""
 
@@ -217,6 +225,8 @@ class SpoolEntry:
     """16-byte hash of signal + original body; None where a repetition is never taken for a retry."""
     import_keys: Sequence[bytes] = ()
     """Keys of the units that the payload is made of, 16 bytes each; never forgotten."""
+    staged: StagedPayload | None = None
+    """What :meth:`Spool.stage` has done ahead of the append."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,13 +322,24 @@ class Spool(Protocol):
         """Return the identity of this spool; the store keeps one position per spool."""
         ...
 
+    def stage(self, entries: Sequence[SpoolEntry]) -> Sequence[SpoolEntry]:
+        """Return the entries for an append that is short: large payloads are on disk, appends went on meanwhile.
+
+        Nothing of it is in the queue. Who does not append them leaves bytes behind until the next start.
+
+        Raises:
+            SpoolUnavailableError: They cannot be written.
+        """
+        ...
+
     def append(
         self, entries: Sequence[SpoolEntry], *, duplicates: Mapping[Signal, int] | None = None
     ) -> list[int]:
         """Return the entries' sequence numbers once all of them are on disk and synced, in one commit.
 
         Args:
-            entries: May be empty when only ``duplicates`` are to be counted.
+            entries: May be empty when only ``duplicates`` are to be counted. Those that were staged can be appended
+                once, also where that fails.
             duplicates: Records of suppressed retries to add to the durable totals in the same commit.
 
         Raises:
@@ -398,17 +419,17 @@ class Spool(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoadBatch:
     """Rows of some requests and the position they bring a spool to: one store transaction."""
 
     spool: UUID
     position: int
-    """The highest sequence number that is in ``parts`` or was set aside."""
+    """The highest sequence number that is in ``parts`` or was set aside; it counts once these were gone through."""
     parts: Iterable[Mapping[str, pa.Table]]
-    """Rows by table name; gone through once, while the transaction is open."""
+    """Rows by table name; gone through once, while the transaction is open. The next part may be waited for."""
     records: Mapping[Signal, int]
-    """How many records ``parts`` hold, per signal; added to the stored totals in the same transaction."""
+    """How many records ``parts`` hold, per signal; added to the stored totals in the same transaction. As ``position``."""
 
 
 class StoreWriter(Protocol):

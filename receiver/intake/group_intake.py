@@ -1,8 +1,9 @@
 """The queue of waiting requests and the group commit: implements ``receiver.ports.Intake``.
 
 Requests wait in a queue bounded in bytes (by the transports' reservations). A worker takes what waits, as one group,
-decodes it and commits it. No delay is added: a group is what arrived while the last one was worked on. Large requests
-have a decoder and a worker of their own, so that nobody's answer waits behind one.
+decodes it and commits it: what arrived while the last one was worked on and, where many clients send side by side,
+within a few milliseconds (:class:`receiver.intake.lane.Lane`). Large requests have a decoder and a worker of their own,
+so that nobody's answer waits behind one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from receiver.errors import (
 )
 from receiver.intake.disk_watch import DiskWatch
 from receiver.intake.group_worker import Committer, Group, GroupWorker
-from receiver.intake.waiting_request import Lane, WaitingRequest
+from receiver.intake.lane import Lane
+from receiver.intake.waiting_request import WaitingRequest
 from receiver.ports import (
     Clock,
     CommittedGroup,
@@ -85,7 +87,7 @@ class GroupIntake:
         self._pending: dict[bytes, WaitingRequest] = {}
         self._none_pending = asyncio.Event()
         self._none_pending.set()
-        self._lanes = (Lane(), Lane())
+        self._lanes = (Lane(self._pending.__len__), Lane(self._pending.__len__))
         self._disk = DiskWatch(spool, metrics, patience_s=settings.limits.wait_s)
         self._committer: Committer | None = None
         self._workers: list[GroupWorker] = []

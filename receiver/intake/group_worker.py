@@ -12,13 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
 from typing import Protocol
 
 from receiver.config import IntakeConfig
 from receiver.errors import PermanentError, ReceiverError, RetryableError
-from receiver.intake.waiting_request import Lane, WaitingRequest
-from receiver.ports import Columns, DecodedGroup, Decoder, Spool
+from receiver.intake.lane import Lane
+from receiver.intake.waiting_request import WaitingRequest
+from receiver.ports import Columns, DecodedGroup, Decoder, Spool, SpoolEntry
 from receiver.signals import Signal
 from receiver.telemetry.metrics import Metrics
 
@@ -67,10 +68,14 @@ class Committer:
         self._turn = Lock()
         self._counting = Lock()
         self._duplicates: Counter[Signal] = Counter()
-        self.began: float | None = None
-        """When the commit in hand began (monotonic); None while there is none."""
+        self._in_hand: dict[int, float] = {}
         self.ended = 0.0
-        """When the last one ended."""
+        """When the last commit ended (monotonic)."""
+
+    @property
+    def began(self) -> float | None:
+        """Return when the oldest commit in hand began (monotonic); None while there is none."""
+        return min(tuple(self._in_hand.values()), default=None)
 
     def count_duplicates(self, signal: Signal, records: int) -> None:
         """Count records of a suppressed retry; durable with the next commit."""
@@ -78,18 +83,34 @@ class Committer:
             self._duplicates[signal] += records
 
     def commit(self, group: Group) -> None:
-        """Make a group durable and say how that went. Blocks for the sync."""
+        """Make a group durable and say how that went. Blocks for the sync.
+
+        What is large about it gets to disk before its turn, so that the other workers' groups do not wait for that.
+        """
+        thread = get_ident()
+        self._in_hand[thread] = started = time.monotonic()
+        try:
+            entries = self._spool.stage([each.entry() for each in group.waiting])
+        except Exception as error:  # noqa: BLE001 - task boundary: the next group may succeed
+            self._ended(thread)
+            self._loop.call_soon_threadsafe(self._results.not_committed, group, error)
+            return
+        staged_s = time.monotonic() - started
         with self._turn:
-            started = self.began = time.monotonic()
+            self._in_hand[thread] = started = time.monotonic()
             try:
-                sequences = self._append(group)
+                sequences = self._append(entries)
             except Exception as error:  # noqa: BLE001 - task boundary: the next group may succeed
-                self.began, self.ended = None, time.monotonic()
+                self._ended(thread)
                 self._loop.call_soon_threadsafe(self._results.not_committed, group, error)
             else:
-                self.began, self.ended = None, time.monotonic()
-                seconds = self.ended - started
+                self._ended(thread)
+                seconds = staged_s + self.ended - started
                 self._loop.call_soon_threadsafe(self._results.committed, group, sequences, seconds)
+
+    def _ended(self, thread: int) -> None:
+        del self._in_hand[thread]
+        self.ended = time.monotonic()
 
     def commit_duplicates(self) -> None:
         """Make the count of retries durable that came after the last commit.
@@ -98,13 +119,13 @@ class Committer:
             SpoolUnavailableError: It is not.
         """
         with self._turn:
-            self._append(Group([]))
+            self._append([])
 
-    def _append(self, group: Group) -> list[int]:
+    def _append(self, entries: Sequence[SpoolEntry]) -> list[int]:
         with self._counting:
             duplicates, self._duplicates = self._duplicates, Counter()
         try:
-            return self._spool.append([each.entry() for each in group.waiting], duplicates=duplicates)
+            return self._spool.append(entries, duplicates=duplicates)
         except Exception:
             with self._counting:
                 self._duplicates.update(duplicates)

@@ -1,11 +1,9 @@
-"""Requests between their arrival and their answers, and the lanes on which they get to a worker."""
+"""A request between its arrival and its answer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from queue import SimpleQueue
+from collections.abc import Sequence
 
 from receiver.errors import ReceiverError
 from receiver.ports import ExportRequest, Outcome, SpoolEntry, Verdict
@@ -43,56 +41,3 @@ class WaitingRequest:
             key=self.key if verdict.identifiable else None,
             import_keys=self.import_keys,
         )
-
-
-class Lane:
-    """Requests on their way from the event loop to a worker's thread, in the order of their arrival.
-
-    What arrives in one turn of the loop is handed on together, so that a worker wakes up once for all of it.
-    """
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._arrived: list[WaitingRequest] = []
-        self._some_arrived = asyncio.Event()
-        self._handed_on: SimpleQueue[list[WaitingRequest] | None] = SimpleQueue()
-        self._waiting: deque[WaitingRequest] = deque()  # the worker's own
-        self._ended = False
-
-    def put(self, waiting: WaitingRequest) -> None:
-        """Let a request wait here. Threads: the event loop's."""
-        self._arrived.append(waiting)
-        self._some_arrived.set()
-
-    async def run(self, pace: Callable[[], Awaitable[None]]) -> None:
-        """Hand on what arrives, each time after ``pace``, until cancelled."""
-        while True:
-            await self._some_arrived.wait()
-            await pace()
-            arrived, self._arrived = self._arrived, []
-            self._some_arrived.clear()
-            self._handed_on.put(arrived)
-
-    def end(self) -> None:
-        """Let the worker end once nothing is left. Threads: any."""
-        self._handed_on.put(None)
-
-    def take(self, max_bytes: int, max_requests: int) -> list[WaitingRequest]:
-        """Return at least one request: what waits now, up to the limits; an empty list at the end.
-
-        Threads: the worker's only; blocks while there is none.
-        """
-        while not self._ended and (not self._waiting or not self._handed_on.empty()):
-            arrived = self._handed_on.get()
-            if arrived is None:
-                self._ended = True
-            else:
-                self._waiting += arrived
-        taken: list[WaitingRequest] = []
-        size = 0
-        while self._waiting and len(taken) < max_requests:
-            size += len(self._waiting[0].request.body)
-            if taken and size > max_bytes:
-                break
-            taken.append(self._waiting.popleft())
-        return taken

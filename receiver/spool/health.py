@@ -7,6 +7,7 @@ from pathlib import Path
 
 from receiver.spool.checksum import is_intact
 from receiver.spool.failures import disk_errors_named
+from receiver.spool.pieces import joined
 from receiver.spool.waiting import reading
 
 _SHOWN = 5
@@ -35,10 +36,16 @@ def spool_health(path: Path) -> SpoolHealth:
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
         found = [str(row[0]) for row in connection.execute(f"PRAGMA quick_check({_SHOWN})")]
         checked, damaged = 0, []
-        for sequence, signal, records, checksum, payload in connection.execute(
-            "SELECT sequence, signal, records, checksum, payload FROM requests LEFT JOIN payloads USING (sequence)"
+        pieces = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'large_payloads'").fetchone()
+        large = ", staged" if pieces else ", NULL"  # none in a file of format 2
+        join = " LEFT JOIN large_payloads USING (sequence)" if pieces else ""
+        for sequence, signal, records, checksum, payload, staged in connection.execute(
+            f"SELECT sequence, signal, records, checksum, payload{large} FROM requests"
+            f" LEFT JOIN payloads USING (sequence){join}"
         ):
             checked += 1
+            if staged is not None:
+                payload = joined(connection, staged)  # noqa: PLW2901 - it is the payload
             if not is_intact(signal, records, payload, checksum):
                 damaged.append(sequence)
         (free,) = connection.execute("PRAGMA freelist_count").fetchone()

@@ -14,6 +14,7 @@ from receiver.ports import Outcome, QuarantinedRequest, RecentKey, SpooledReques
 from receiver.signals import Signal
 from receiver.spool.checksum import is_intact, signal_of
 from receiver.spool.failures import disk_errors_named
+from receiver.spool.pieces import joined
 from receiver.spool.spool_schema import connect
 
 _READ_REQUESTS = 16_384
@@ -61,12 +62,15 @@ class SpoolReader:
                     if last and total + size > max_bytes:
                         break
                     last, total = sequence, total + size
-                rows = self._connection.execute(
-                    "SELECT sequence, signal, records, accepted_at_ns, checksum, payload"
-                    " FROM requests LEFT JOIN payloads USING (sequence)"
-                    " WHERE sequence > ? AND sequence <= ? ORDER BY sequence",
-                    (after, last),
-                ).fetchall()
+                rows = [
+                    (*row, payload if staged is None else joined(self._connection, staged))
+                    for *row, payload, staged in self._connection.execute(
+                        "SELECT sequence, signal, records, accepted_at_ns, checksum, payload, staged FROM requests"
+                        " LEFT JOIN payloads USING (sequence) LEFT JOIN large_payloads USING (sequence)"
+                        " WHERE sequence > ? AND sequence <= ? ORDER BY sequence",
+                        (after, last),
+                    )
+                ]
             finally:
                 if self._connection.in_transaction:
                     self._connection.execute("COMMIT")

@@ -20,7 +20,9 @@ from receiver.signals import Signal
 PAGE_BYTES = 16 << 10
 """Of a new file; ADR 17 has the measurement."""
 APPLICATION_ID = 0x6F746C70  # "otlp": `file spool.db` tells what it is
-VERSION = 2
+VERSION = 3
+WAL_BYTES = 64 << 20
+"""Size of the write-ahead log above which a checkpoint makes it start anew."""
 _BUSY_S = 5.0
 _CACHE_KIB = 8 << 10
 _CACHED_STATEMENTS = 192
@@ -66,6 +68,11 @@ _TABLES = (
 )
 # What was imported, for ever. Keys of one file begin alike, so that a commit touches few pages (ADR 11).
 _IMPORTS = "CREATE TABLE imports (key BLOB PRIMARY KEY) WITHOUT ROWID"
+# Payloads above some MiB have no row in `payloads`: see `receiver.spool.pieces`.
+_PIECES = (
+    "CREATE TABLE pieces (id INTEGER PRIMARY KEY, piece BLOB NOT NULL)",
+    "CREATE TABLE large_payloads (sequence INTEGER PRIMARY KEY, staged INTEGER NOT NULL)",
+)
 
 
 def make_file(path: Path) -> None:
@@ -131,9 +138,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> UUID:
             _create(connection)
         else:
             _recognise(connection, version, path)
-            if version < VERSION:
-                connection.execute(_IMPORTS)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+            _upgrade(connection, version)
         row = connection.execute("SELECT uuid FROM spool").fetchone()
         connection.execute("COMMIT")
     except BaseException:
@@ -144,12 +149,21 @@ def prepare(connection: sqlite3.Connection, path: Path) -> UUID:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    for statement in (*_TABLES, _IMPORTS):
+    for statement in (*_TABLES, _IMPORTS, *_PIECES):
         connection.execute(statement)
     connection.execute("INSERT INTO spool VALUES (?, ?)", (str(uuid4()), time.time_ns()))
     connection.executemany("INSERT INTO totals VALUES (?, 0, 0)", [(s.value,) for s in Signal])
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    if version < 2:
+        connection.execute(_IMPORTS)
+    if version < VERSION:
+        for statement in _PIECES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _recognise(connection: sqlite3.Connection, version: int, path: Path) -> None:

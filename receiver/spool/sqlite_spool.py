@@ -15,12 +15,11 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from uuid import UUID
 
-from receiver.disk import free_bytes, words_of
 from receiver.errors import SpoolUnavailableError, StartError
 from receiver.ports import (
     Clock,
@@ -29,37 +28,27 @@ from receiver.ports import (
     SpooledRequest,
     SpoolEntry,
     SpoolStatistics,
+    StagedPayload,
 )
 from receiver.signals import Signal
+from receiver.spool import request_rows
 from receiver.spool.accounts import BUCKET, accounts_of
+from receiver.spool.checkpointer import Checkpointer
 from receiver.spool.checksum import content_checksum
-from receiver.spool.failures import disk_errors_named
-from receiver.spool.fair_lock import FairLock
 from receiver.spool.file_lock import FileLock
 from receiver.spool.lost_tail import report_lost_tail
+from receiver.spool.pieces import PIECE_BYTES, Pieces
+from receiver.spool.request_rows import COUNTED, Counted
 from receiver.spool.spool_reader import SpoolReader
-from receiver.spool.spool_schema import VERSION, connect, make_file, prepare
+from receiver.spool.spool_schema import VERSION, WAL_BYTES, make_file, prepare
+from receiver.spool.spool_writer import SpoolWriter
 
 logger = logging.getLogger("receiver.spool")
 
-WAL_BYTES = 64 << 20
-"""Size of the write-ahead log above which :meth:`SqliteSpool.maintain` makes it start anew."""
-_REST_BYTES = 4 << 20
-_PASSES = 4
 _SLICE_REQUESTS = 256
 _SLICE_BYTES = 8 << 20
 _SLICE_KEYS = 4096
-_STATEMENT_KEYS = 2048
-_STATEMENT_ROWS = 64
 _LAST = (1 << 63) - 1
-
-# What the accounts count; cast, because damaged bytes may have become another type.
-_COUNTED = (
-    "sequence, signal, coalesce(CAST(records AS INTEGER), 0), coalesce(CAST(payload_bytes AS INTEGER), 0)"
-)
-_KEEP_KEYS = """INSERT INTO keys
-  SELECT sequence, key, coalesce(CAST(records AS INTEGER), 0), accepted_at_ns, outcome_rejected, outcome_message
-  FROM requests WHERE sequence BETWEEN ? AND ? AND key IS NOT NULL"""
 
 
 class SqliteSpool:
@@ -77,10 +66,6 @@ class SqliteSpool:
             StartError: The folder is not usable, belongs to a running receiver, or holds another program's file.
         """
         self._clock = clock
-        self._folder = path.parent
-        self._min_free_bytes = min_free_bytes
-        self._write_lock = FairLock()
-        self._checkpoint_lock = Lock()  # whoever takes more than one takes this one first
         with ExitStack() as undo:
             try:
                 make_file(path)
@@ -88,18 +73,19 @@ class SqliteSpool:
                 undo.callback(self._file_lock.release)
                 wal = path.with_name(path.name + "-wal")
                 stopped_hard = wal.exists()  # an orderly close deletes it
-                self._writer = connect(path)
+                self._writer = SpoolWriter(path, min_free_bytes=min_free_bytes)
                 undo.callback(self._writer.close)
-                self._uuid = prepare(self._writer, path)
-                (self._page_bytes,) = self._writer.execute("PRAGMA page_size").fetchone()
+                connection = self._writer.connection
+                self._uuid = prepare(connection, path)
                 if stopped_hard:
-                    report_lost_tail(self._writer, wal, clock())
-                self._writer.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+                    report_lost_tail(connection, wal, clock())
+                connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
                 self._reader = SpoolReader(path)
                 undo.callback(self._reader.close)
-                self._checkpointer = connect(path)
+                self._checkpointer = Checkpointer(path)
                 undo.callback(self._checkpointer.close)
-                self._accounts = accounts_of(self._writer)
+                self._pieces = Pieces(self._writer)
+                self._accounts = accounts_of(connection)
             except (OSError, sqlite3.Error) as error:
                 raise StartError(
                     f"cannot open the spool {path}: {error}",
@@ -116,6 +102,27 @@ class SqliteSpool:
     def uuid(self) -> UUID:
         """Return the identity of this spool, made once with the file."""
         return self._uuid
+
+    def stage(self, entries: Sequence[SpoolEntry]) -> Sequence[SpoolEntry]:
+        """Return the entries for a short append: payloads above ``PIECE_BYTES`` are on disk, in pieces.
+
+        Raises:
+            SpoolUnavailableError: They cannot be written.
+
+        Threads: any; blocks for the syncs, appends of other threads go in between.
+        """
+        staged: list[SpoolEntry] = []
+        try:
+            for entry in entries:
+                if len(entry.payload) > PIECE_BYTES:
+                    checksum = content_checksum(entry.signal.value, entry.records, entry.payload)
+                    number = self._pieces.stage(entry.payload)
+                    entry = replace(entry, staged=StagedPayload(number, checksum))  # noqa: PLW2901 - the same one
+                staged.append(entry)
+        except BaseException:
+            self._pieces.drop(_staged_in(staged))
+            raise
+        return staged
 
     def append(
         self, entries: Sequence[SpoolEntry], *, duplicates: Mapping[Signal, int] | None = None
@@ -134,40 +141,26 @@ class SqliteSpool:
         for entry in entries:
             accepted[entry.signal.value] += entry.records
         accepted.update(repeated)
-        checksums = [content_checksum(e.signal.value, e.records, e.payload) for e in entries]
-        with self._write_lock:
-            self._refuse_without_room()
-            first = self._accounts.highest_sequence + 1
-            sequences = list(range(first, first + len(entries)))
-            now = self._clock()
-            with self._commit("write") as writer:
-                _insert(
-                    writer,
-                    "requests",
-                    [
-                        (
-                            *(sequence, e.signal.value, e.records, len(e.payload), checksum, now, e.key),
-                            *(e.outcome.rejected, _storable(e.outcome.message)),
-                        )
-                        for sequence, e, checksum in zip(sequences, entries, checksums, strict=True)
-                    ],
-                )
-                _insert(
-                    writer,
-                    "payloads",
-                    [(sequence, e.payload) for sequence, e in zip(sequences, entries, strict=True)],
-                )
-                _remember_imports(writer, [key for e in entries for key in e.import_keys])
-                writer.executemany(
-                    "UPDATE totals SET accepted = accepted + ?, duplicates = duplicates + ? WHERE signal = ?",
-                    [(count, repeated[signal], signal) for signal, count in accepted.items() if count],
-                )
-            self._accounts.add(
-                (sequence, e.signal.value, e.records, len(e.payload))
-                for sequence, e in zip(sequences, entries, strict=True)
-            )
-            self._accounts.total(accepted, repeated)
-        return sequences
+        checksums = [
+            e.staged.checksum if e.staged else content_checksum(e.signal.value, e.records, e.payload)
+            for e in entries
+        ]
+        try:
+            with self._writer.turn:
+                self._writer.refuse_without_room()
+                first = self._accounts.highest_sequence + 1
+                with self._writer.commit() as writer:
+                    rows = request_rows.insert(writer, first, entries, checksums, self._clock())
+                    writer.executemany(
+                        "UPDATE totals SET accepted = accepted + ?, duplicates = duplicates + ? WHERE signal = ?",
+                        [(count, repeated[signal], signal) for signal, count in accepted.items() if count],
+                    )
+                self._accounts.add(rows)
+                self._accounts.total(accepted, repeated)
+        except BaseException:
+            self._pieces.drop(_staged_in(entries))
+            raise
+        return [row[0] for row in rows]
 
     def verify_writable(self) -> None:
         """Return if an append would work now: a page has been written and synced.
@@ -175,9 +168,9 @@ class SqliteSpool:
         Raises:
             SpoolUnavailableError: It would not; why.
         """
-        with self._write_lock:
-            self._refuse_without_room()
-            with self._commit("write") as writer:
+        with self._writer.turn:
+            self._writer.refuse_without_room()
+            with self._writer.commit() as writer:
                 writer.execute(
                     f"PRAGMA user_version = {VERSION}"
                 )  # writes page 1, although it changes nothing
@@ -201,9 +194,9 @@ class SqliteSpool:
     def records_after(self, position: int) -> dict[Signal, int]:
         """Return how many records lie above ``position``, per signal (quarantined ones not counted)."""
         bucket = position // BUCKET
-        with self._write_lock, disk_errors_named("read", self._folder):
+        with self._writer.turn, self._writer.read() as connection:
             whole = self._accounts.records_from_bucket(bucket + 1)
-            rows = self._writer.execute(
+            rows = connection.execute(
                 "SELECT signal, coalesce(sum(records), 0) FROM requests WHERE sequence > ? AND sequence < ? GROUP BY signal",
                 (position, (bucket + 1) * BUCKET),
             ).fetchall()
@@ -222,17 +215,17 @@ class SqliteSpool:
         """
         removed = 0
         while True:
-            with self._write_lock:
+            with self._writer.turn:
                 rows = self._next_slice(position)
                 if not rows:
-                    return removed
-                last = rows[-1][0]
-                with self._commit("write") as writer:
-                    writer.execute(_KEEP_KEYS, (0, last))
-                    writer.execute("DELETE FROM payloads WHERE sequence <= ?", (last,))
-                    writer.execute("DELETE FROM requests WHERE sequence <= ?", (last,))
+                    break
+                with self._writer.commit() as writer:
+                    unnamed = request_rows.delete(writer, 0, rows[-1][0])
                 self._accounts.remove(rows)
+            self._pieces.drop(unnamed)
             removed += len(rows)
+        self._pieces.sweep()
+        return removed
 
     def quarantine(self, sequence: int, reason: str) -> None:
         """Move one request out of the way, byte for byte; a second call for it changes nothing."""
@@ -243,28 +236,11 @@ class SqliteSpool:
         return self._reader.quarantined(limit)
 
     def requeue(self) -> int:
-        """Append every quarantined request again under a new sequence number; return how many.
-
-        It keeps its checksum and its time of acceptance: damaged bytes are found again, never loaded.
-        """
-        with self._write_lock:
+        """Append every quarantined request again under a new sequence number; return how many."""
+        with self._writer.turn:
             first = self._accounts.highest_sequence + 1
-            with self._commit("write") as writer:
-                rows = writer.execute(
-                    "SELECT sequence, signal, CAST(records AS INTEGER), length(CAST(payload AS BLOB)), damaged"
-                    " FROM quarantine ORDER BY sequence"
-                ).fetchall()
-                moves = [(new, row[0]) for new, row in enumerate(rows, first)]
-                # The key stays behind in `keys`: it was put there when the request left the queue.
-                writer.executemany(
-                    "INSERT INTO requests SELECT ?, signal, records, length(CAST(payload AS BLOB)), checksum,"
-                    " accepted_at_ns, NULL, 0, '' FROM quarantine WHERE sequence = ?",
-                    moves,
-                )
-                writer.executemany(
-                    "INSERT INTO payloads SELECT ?, payload FROM quarantine WHERE sequence = ?", moves
-                )
-                writer.execute("DELETE FROM quarantine")
+            with self._writer.commit() as writer:
+                rows = request_rows.put_back(writer, first)
             self._accounts.add(
                 (new, signal, records, size) for new, (_, signal, records, size, _) in enumerate(rows, first)
             )
@@ -287,7 +263,7 @@ class SqliteSpool:
             return
         low, high = span
         for start in range(low, high + 1, _SLICE_KEYS):
-            with self._write_lock, self._commit("write") as writer:
+            with self._writer.turn, self._writer.commit() as writer:
                 writer.execute(
                     "DELETE FROM keys WHERE sequence BETWEEN ? AND ? AND accepted_at_ns < ?",
                     (start, start + _SLICE_KEYS - 1, before_ns),
@@ -298,22 +274,13 @@ class SqliteSpool:
         return self._reader.imported(keys)
 
     def maintain(self) -> None:
-        """Bring what the write-ahead log holds into the file; appends go on meanwhile.
+        """Bring what the write-ahead log holds into the file and drop what nobody names; appends go on meanwhile.
 
-        Under steady appends such a checkpoint never reaches the log's end, and only a log that was copied to
-        its end is written from the start again. So a log above ``WAL_BYTES`` is copied in passes, each over what
-        was appended during the one before, and the small rest with the writer held back.
+        Raises:
+            SpoolUnavailableError: The file cannot be written.
         """
-        with self._checkpoint_lock:
-            copied = self._checkpoint()
-            if copied * self._page_bytes <= WAL_BYTES:
-                return
-            for _ in range(_PASSES):
-                before, copied = copied, self._checkpoint()
-                if (copied - before) * self._page_bytes <= _REST_BYTES:
-                    break
-            with self._reader.held_back(), self._write_lock:
-                self._checkpoint()
+        self._checkpointer.run(self._reader, self._writer)
+        self._pieces.sweep()
 
     def statistics(self) -> SpoolStatistics:
         """Return the totals; never waits for the disk."""
@@ -324,50 +291,11 @@ class SqliteSpool:
 
         Cancellation: waits for calls in other threads; calls that come later raise SpoolUnavailableError.
         """
-        with self._checkpoint_lock, self._write_lock, ExitStack() as parts:
+        with self._checkpointer.turn, self._writer.turn, ExitStack() as parts:
             parts.callback(self._file_lock.release)
             parts.callback(self._writer.close)  # the last one to close checkpoints and deletes the log
             parts.callback(self._checkpointer.close)
             parts.callback(self._reader.close)
-
-    @contextmanager
-    def _commit(self, what: str) -> Iterator[sqlite3.Connection]:
-        """Run the block as one synced transaction, or undo all of it; the caller holds the write lock."""
-        writer = self._writer
-        with disk_errors_named(what, self._folder):
-            writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield writer
-                writer.execute("COMMIT")
-            except BaseException:
-                if writer.in_transaction:  # SQLite has rolled back by itself after some errors
-                    writer.execute("ROLLBACK")
-                raise
-
-    def _refuse_without_room(self) -> None:
-        """Keep the last of the disk for what makes room: checkpoints of the store, removals, retention.
-
-        Pages that removals have left free in the file count as room, for they are used first; a quarter must be
-        free on the disk itself, because every commit goes through the log.
-
-        Raises:
-            SpoolUnavailableError: An append would take it.
-        """
-        if not self._min_free_bytes:
-            return
-        try:
-            free = free_bytes(self._folder)
-        except OSError as error:
-            raise SpoolUnavailableError(f"cannot write the spool: {words_of(error)}") from error
-        if free >= self._min_free_bytes:
-            return
-        with disk_errors_named("read", self._folder):
-            (pages,) = self._writer.execute("PRAGMA freelist_count").fetchone()
-        if free < self._min_free_bytes // 4 or free + pages * self._page_bytes < self._min_free_bytes:
-            raise SpoolUnavailableError(
-                "the disk is full but for the reserve (spool.min_free_bytes)",
-                hint="free space on the disk of the data directory",
-            )
 
     def _set_damaged_aside(self, sequences: list[int]) -> None:
         logger.error(
@@ -384,32 +312,25 @@ class SqliteSpool:
                 logger.error("damaged request %d cannot be moved to quarantine: %s", sequence, error)  # noqa: TRY400 - the error's text says all
 
     def _set_aside(self, sequence: int, reason: str, *, damaged: bool) -> None:
-        with self._write_lock:
-            with self._commit("write") as writer:
-                row = writer.execute(
-                    f"SELECT {_COUNTED} FROM requests WHERE sequence = ?", (sequence,)
-                ).fetchone()
+        with self._writer.turn:
+            with self._writer.commit() as writer:
+                row = request_rows.copy_to_quarantine(
+                    writer, sequence, reason, damaged=damaged, now=self._clock()
+                )
                 if row is None:
                     return
-                writer.execute(
-                    "INSERT INTO quarantine SELECT sequence, coalesce(signal, ''), coalesce(records, 0),"
-                    " coalesce(checksum, -1), coalesce(accepted_at_ns, 0), ?, ?, ?, coalesce(payload, x'')"
-                    " FROM requests LEFT JOIN payloads USING (sequence) WHERE sequence = ?",
-                    (self._clock(), int(damaged), _storable(reason), sequence),
-                )
-                writer.execute(_KEEP_KEYS, (sequence, sequence))
-                writer.execute("DELETE FROM payloads WHERE sequence = ?", (sequence,))
-                writer.execute("DELETE FROM requests WHERE sequence = ?", (sequence,))
+                unnamed = request_rows.delete(writer, sequence, sequence)
             self._accounts.remove([row])
             self._accounts.quarantine(row[1], row[2], damaged=int(damaged))
+        self._pieces.drop(unnamed)
 
-    def _next_slice(self, position: int) -> list[tuple[int, str, int, int]]:
+    def _next_slice(self, position: int) -> list[Counted]:
         """Return the rows of the oldest requests up to ``position``, a short commit's worth of them."""
-        rows: list[tuple[int, str, int, int]] = []
+        rows: list[Counted] = []
         size = 0
-        with disk_errors_named("read", self._folder):
-            for row in self._writer.execute(
-                f"SELECT {_COUNTED} FROM requests WHERE sequence <= ? ORDER BY sequence LIMIT ?",
+        with self._writer.read() as connection:
+            for row in connection.execute(
+                f"SELECT {COUNTED} FROM requests WHERE sequence <= ? ORDER BY sequence LIMIT ?",
                 (position, _SLICE_REQUESTS),
             ):
                 if rows and size + row[3] > _SLICE_BYTES:
@@ -418,32 +339,6 @@ class SqliteSpool:
                 size += row[3]
         return rows
 
-    def _checkpoint(self) -> int:
-        """Copy the log into the file as far as no reader needs it; return the log's length in frames."""
-        with disk_errors_named("checkpoint", self._folder):
-            _, frames, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        return int(frames)
 
-
-def _insert(writer: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert the rows, many in a statement: Python lets go of its lock at each, and waits to get it back.
-
-    Beside one busy thread a commit of 64 requests took 110 ms with a statement a row.
-    """
-    for start in range(0, len(rows), _STATEMENT_ROWS):
-        page = rows[start : start + _STATEMENT_ROWS]
-        row = f"({', '.join('?' * len(page[0]))})"
-        values = ", ".join([row] * len(page))
-        writer.execute(f"INSERT INTO {table} VALUES {values}", [value for each in page for value in each])
-
-
-def _remember_imports(writer: sqlite3.Connection, keys: list[bytes]) -> None:
-    """Insert the keys, many in a statement, as :func:`_insert` does."""
-    for start in range(0, len(keys), _STATEMENT_KEYS):
-        page = keys[start : start + _STATEMENT_KEYS]
-        writer.execute(f"INSERT OR IGNORE INTO imports VALUES {', '.join(['(?)'] * len(page))}", page)
-
-
-def _storable(text: str) -> str:
-    """Return the text without lone surrogates, which SQLite refuses."""
-    return text.encode("utf-8", "replace").decode()
+def _staged_in(entries: Sequence[SpoolEntry]) -> list[int]:
+    return [entry.staged.number for entry in entries if entry.staged]

@@ -179,11 +179,11 @@ async def test_a_disk_that_works_again_is_noticed_although_nobody_sends(tmp_path
     """A receiver that is not ready may get no request that could show it."""
     async with Pipeline(tmp_path) as pipeline:
         await pipeline.accept(span_request(0))
-        pipeline.spool._min_free_bytes = 1 << 62
+        pipeline.spool._writer._min_free_bytes = 1 << 62
         with pytest.raises(SpoolUnavailableError, match="reserve"):
             await pipeline.accept(span_request(1))
         assert pipeline.intake.spool_problem
-        pipeline.spool._min_free_bytes = 0
+        pipeline.spool._writer._min_free_bytes = 0
         deadline = time.monotonic() + 20
         while pipeline.intake.spool_problem:
             assert time.monotonic() < deadline, "the disk is never looked at again"

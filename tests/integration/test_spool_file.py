@@ -14,7 +14,7 @@ import pytest
 from receiver.errors import StartError
 from receiver.signals import Signal
 from receiver.spool import SqliteSpool
-from receiver.spool.sqlite_spool import WAL_BYTES
+from receiver.spool.spool_schema import WAL_BYTES
 from tests.support.power_cut import REPOSITORY
 from tests.support.spool_entries import make_entry
 
@@ -142,7 +142,7 @@ def test_the_log_stays_bounded_under_steady_appends(tmp_path: Path) -> None:
 def commits(spool: SqliteSpool) -> list[str]:
     """Return a list that grows by each commit of the writing connection."""
     seen: list[str] = []
-    spool._writer.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" else None)
+    spool._writer.connection.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" else None)
     return seen
 
 
