@@ -54,6 +54,10 @@ class Vectors:
         """Return the nearest texts; see the protocol."""
         return self._index.search(vector, limit) if self._index else []
 
+    def similarities(self, vector: NDArray[np.float32], texts: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Return the cosine of each of these texts; see the protocol."""
+        return self._index.similarities(vector, texts) if self._index else np.full(len(texts), -np.inf)
+
     async def start(self, reader: StoreReader, loader: Loader) -> None:
         """Load or rebuild the index and begin with the backlog; does little where no model is installed."""
         try:
@@ -69,7 +73,9 @@ class Vectors:
         index = RenewedIndex(self._path, self.embedder.dimension, model)
         while True:
             try:
-                await asyncio.to_thread(fill_index, index, reader, model, self.embedder.stand_in)
+                self._changed = await asyncio.to_thread(
+                    fill_index, index, reader, model, self.embedder.stand_in
+                )
                 break
             except StoreUnavailableError as error:
                 _LOG.warning("the vectors cannot be read: %s; it is tried again", error)
@@ -163,8 +169,8 @@ class Vectors:
                 )
 
 
-def fill_index(index: RenewedIndex, reader: StoreReader, model: str, stand_in: str | None) -> None:
-    """Bring the index to what the store has: from its file if that is good, and catch up either way.
+def fill_index(index: RenewedIndex, reader: StoreReader, model: str, stand_in: str | None) -> bool:
+    """Bring the index to what the store has; return True if its file has not all of that.
 
     Args:
         index: Empty.
@@ -187,6 +193,7 @@ def fill_index(index: RenewedIndex, reader: StoreReader, model: str, stand_in: s
         _LOG.info("vector index: %d texts added from the store, %d removed", len(missing), len(stale))
     if stand_in is not None:
         _fill_stand_ins(index, reader, stand_in)
+    return bool(missing or stale)
 
 
 def _fill_stand_ins(index: RenewedIndex, reader: StoreReader, stand_in: str) -> None:

@@ -57,6 +57,8 @@ class VectorIndex:
     def _clear(self) -> None:
         self._set: VectorSet = ExactSet(self._dimension)
         self._keys: dict[UUID, range] = {}
+        self._lows: dict[int, range] = {}
+        """The same keys, by the low 64 bits of the id."""
         self._texts: dict[int, UUID] = {}
         self._next_key = 0
 
@@ -95,7 +97,7 @@ class VectorIndex:
                 if text_id in self._keys or not len(chunks):
                     continue
                 keys = range(self._next_key, self._next_key + len(chunks))
-                self._keys[text_id] = keys
+                self._keys[text_id] = self._lows[_low(text_id)] = keys
                 self._texts.update(dict.fromkeys(keys, text_id))
                 self._next_key = keys.stop
                 new.append(chunks)
@@ -108,6 +110,8 @@ class VectorIndex:
         """Forget these texts; unknown ones are passed over."""
         with self._lock:
             gone = [key for text_id in text_ids for key in self._keys.pop(text_id, ())]
+            for text_id in text_ids:
+                self._lows.pop(_low(text_id), None)
             for key in gone:
                 del self._texts[key]
             if gone:
@@ -129,6 +133,23 @@ class VectorIndex:
                     return best[:limit]
                 count *= 4  # long texts filled the places with their chunks
         return []
+
+    def similarities(self, vector: NDArray[np.float32], texts: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Return the cosine of the best chunk of each of these texts, -inf for those that are not held.
+
+        Args:
+            vector: As for :meth:`search`.
+            texts: The low 64 bits of their ids.
+        """
+        flat = np.ascontiguousarray(vector, dtype=np.float32).reshape(self._dimension)
+        best = np.full(len(texts), -np.inf)
+        with self._lock:
+            held = [(at, keys) for at, low in enumerate(texts.tolist()) if (keys := self._lows.get(low))]
+            if held:
+                chunks = np.array([key for _, keys in held for key in keys], dtype=np.uint64)
+                places = np.repeat([at for at, _ in held], [len(keys) for _, keys in held])
+                np.maximum.at(best, places, self._set.cosines(flat, chunks))
+        return best
 
     def save(self) -> None:
         """Write the file, if there is one to write: whole or not at all."""
@@ -214,6 +235,7 @@ class VectorIndex:
         for key in sorted(self._texts):
             keys = self._keys.get(self._texts[key], range(key, key))
             self._keys[self._texts[key]] = range(keys.start, key + 1)  # a text's chunks have keys in a row
+        self._lows = {_low(text_id): keys for text_id, keys in self._keys.items()}
         self._next_key = max(self._texts, default=-1) + 1
 
     def _best_of_texts(self, keys: Keys, cosines: Vectors) -> list[tuple[UUID, float]]:
@@ -228,6 +250,10 @@ class VectorIndex:
         graph = GraphSet(self._dimension)
         graph.add(*self._set.items())
         self._set = graph
+
+
+def _low(text_id: UUID) -> int:
+    return text_id.int & 0xFFFF_FFFF_FFFF_FFFF
 
 
 def _checksum(header: dict[str, Any], body: bytes) -> str:

@@ -60,3 +60,11 @@ class RenewedIndex(VectorIndex):
                 return new
             both = new + self._stand_ins.search(vector, limit)
             return sorted(both, key=lambda found: -found[1])[:limit]
+
+    def similarities(self, vector: NDArray[np.float32], texts: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Return the cosine of each of these texts, of either kind."""
+        with self._lock:
+            new = super().similarities(vector, texts)
+            return (
+                np.maximum(new, self._stand_ins.similarities(vector, texts)) if len(self._stand_ins) else new
+            )

@@ -27,6 +27,8 @@ GRAPH_EXPANSION_SEARCH = 512
 _GRAPH_THREADS = 1  # the index must not take the cores of the ingest
 _GRAPH_SLICE = 512
 """Vectors that go into a graph in one call."""
+_COMPARED_SLICE = 4096
+"""Vectors that are taken out of a graph at a time, to be compared."""
 
 
 class VectorSet(Protocol):
@@ -49,6 +51,10 @@ class VectorSet(Protocol):
 
     def search(self, vector: Vectors, count: int) -> tuple[Keys, Vectors]:
         """Return up to ``count`` keys and their cosines, the nearest first."""
+        ...
+
+    def cosines(self, vector: Vectors, keys: Keys) -> Vectors:
+        """Return the cosine of each of these; every one is in use."""
         ...
 
     def to_bytes(self) -> bytes:
@@ -106,6 +112,13 @@ class ExactSet:
         nearest = nearest[np.argsort(-cosines[nearest])]
         return self._keys[nearest], cosines[nearest]
 
+    def cosines(self, vector: Vectors, keys: Keys) -> Vectors:
+        """Return the cosine of each of these."""
+        order = np.argsort(self._keys[: self._length])
+        places = order[np.searchsorted(self._keys[: self._length], keys, sorter=order)]
+        found: Vectors = self._vectors[places] @ vector
+        return found
+
     def items(self) -> tuple[Keys, Vectors]:
         """Return everything: views that the next change makes invalid."""
         return self._keys[: self._length], self._vectors[: self._length]
@@ -157,6 +170,19 @@ class GraphSet:
         """Return nearly the nearest: recall@10 at least 0.97 (tests/unit/embed/test_index.py)."""
         matches = self._graph.search(vector, min(count, len(self._graph)), threads=_GRAPH_THREADS)
         return np.asarray(matches.keys), 1.0 - np.asarray(matches.distances, dtype=np.float32)
+
+    def cosines(self, vector: Vectors, keys: Keys) -> Vectors:
+        """Return the cosine of each of these: what :meth:`search` gives, to the last bits."""
+        from usearch.index import search  # noqa: PLC0415 - part of the extra
+
+        found = np.empty(len(keys), dtype=np.float32)
+        query = vector.astype(np.float16)
+        for at in range(0, len(keys), _COMPARED_SLICE):
+            taken = np.asarray(self._graph.get(keys[at : at + _COMPARED_SLICE], np.float16))
+            matches = search(taken, query, len(taken), "cos", exact=True, threads=_GRAPH_THREADS)
+            places = at + np.asarray(matches.keys).astype(np.intp)
+            found[places] = 1.0 - np.asarray(matches.distances, dtype=np.float32)
+        return found
 
     def to_bytes(self) -> bytes:
         """Return the graph in the library's own format."""

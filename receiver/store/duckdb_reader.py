@@ -20,6 +20,7 @@ from receiver.questions import (
     Filters,
     MetricAnswer,
     MetricQuestion,
+    NearTexts,
     RecordCounts,
     RecordTable,
     SessionFilters,
@@ -34,6 +35,7 @@ from receiver.signals import Signal
 from receiver.store import (
     read_counts,
     read_metrics,
+    read_newest_traces,
     read_operations,
     read_records,
     read_search,
@@ -88,14 +90,10 @@ class DuckDbReader:
         self._text_counts = read_texts.TextCounts()
         self._sql_limits = sql_limits or sql_sandbox.SqlLimits.from_config(QueryConfig())
 
-    async def search_records(
-        self, similarities: Mapping[UUID, float], filters: Filters, limit: int, *, fewest: int = 0
-    ) -> Rows:
-        """Return the best record of each trace that has one of these texts."""
+    async def search_records(self, near: NearTexts, filters: Filters, limit: int) -> Rows:
+        """Return the best record of each trace that has a text near enough."""
         return await self._pool.run(
-            lambda cursor: read_search.records_of_texts(
-                cursor, similarities, filters, limit, self._all_places(), fewest=fewest
-            )
+            lambda cursor: read_search.records_near(cursor, near, filters, limit, self._all_places())
         )
 
     async def match_text(self, words: Sequence[str], filters: Filters, limit: int) -> Rows:
@@ -126,7 +124,7 @@ class DuckDbReader:
         """Return the traces that have a span that passes, newest first."""
         self._want_attributes(filters)
         return await self._pool.run(
-            lambda cursor: read_traces.newest_traces(
+            lambda cursor: read_newest_traces.newest_traces(
                 cursor, filters, limit, self._keeper.places(Signal.TRACES)
             )
         )
@@ -215,6 +213,11 @@ class DuckDbReader:
         self._keeper.want_attributes()
         while await self._pool.run(self._keeper.step):
             pass
+
+    @property
+    def known_rows(self) -> int:
+        """Return how many spans and log records have a known place; 0 right after rows have moved. Threads: any."""
+        return sum(places.rows for places in self._all_places().values())
 
     def _all_places(self) -> Mapping[Signal, RowPlaces]:
         return {signal: self._keeper.places(signal) for signal in (Signal.TRACES, Signal.LOGS)}

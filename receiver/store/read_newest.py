@@ -7,6 +7,7 @@ latest stretches are read first, until those that are left are older than what w
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ from receiver.store.row_places import Ranges, RowPlaces, Stretch, joined
 _MOST_RANGES = 8
 """Ranges of a stretch that are read one by one; with more of them all of it is."""
 _GROWTH = 2
+_LEAST_LIMIT = 64
+"""DuckDB 2.0 fails with an internal error where a range of ``rowid`` is asked for, ordered, with a LIMIT of up to 50 (its
+``late_materialization_max_rows``)."""
 
 
 def newest_rows(
@@ -32,8 +36,11 @@ def newest_rows(
     asked: Conditions,
     columns: str,
     limit: int,
+    distinct: int | None = None,
 ) -> list[tuple[Any, ...]]:
     """Return ``columns`` of the newest rows that pass, each with its time before them, the newest first.
+
+    No row that passes is newer than the last of them and missing.
 
     Args:
         cursor: In the transaction that ``asked`` was made in.
@@ -43,6 +50,7 @@ def newest_rows(
         asked: Which rows pass; alias ``r``.
         columns: As SQL.
         limit: Most rows.
+        distinct: Fewer rows will do if so many values of the first of ``columns`` are among them.
     """
     query = f"SELECT {TIME[signal]} AS time, {columns} FROM {TABLES[signal]} r WHERE {asked.sql}"
     order = " ORDER BY time DESC LIMIT ?"
@@ -53,12 +61,17 @@ def newest_rows(
             within, values = (" AND r.rowid >= ?", [first]) if first else ("", [])
             if end is not None:
                 within, values = f"{within} AND r.rowid < ?", [*values, end]
-            found += cursor.execute(query + within + order, [*asked.values, *values, limit]).fetchall()
+            found += cursor.execute(
+                query + within + order, [*asked.values, *values, max(limit, _LEAST_LIMIT)]
+            ).fetchall()
         if ranges:
             found.sort(key=_time_of, reverse=True)
             del found[limit:]
-        if len(found) == limit and found[-1][0] >= rest_ns:
-            break
+        certain = bisect_right(found, -rest_ns, key=lambda row: -row[0])
+        if certain == limit or (
+            distinct is not None and len({row[1] for row in found[:certain]}) >= distinct
+        ):
+            return found[:certain]
     return found
 
 
@@ -71,8 +84,10 @@ def _batches(
     places: RowPlaces, order: Sequence[Stretch], tokens: list[list[int]]
 ) -> Iterator[tuple[Sequence[tuple[int, int | None]], int]]:
     """Yield ranges of rows to be read next, and the latest time of all that come after them (-1: none do)."""
-    yield [(places.known_rows, None)], order[0].latest_ns if order else -1
-    at, count = 0, 1
+    first, at, count = places.known_rows, 0, 1
+    if order and order[0].end == first and not tokens:  # one statement for both
+        first, at = order[0].first, 1
+    yield [(first, None)], order[at].latest_ns if at < len(order) else -1
     while at < len(order):
         batch = sorted(order[at : at + count], key=lambda stretch: stretch.first)
         at += count

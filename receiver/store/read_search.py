@@ -9,10 +9,10 @@ from uuid import UUID
 import duckdb
 
 from receiver.ports import Rows
-from receiver.questions import Filters
+from receiver.questions import Filters, NearTexts
 from receiver.signals import Signal
 from receiver.store.read_filters import TIME, Conditions, conditions
-from receiver.store.read_ranked_hits import Group, ranked_groups
+from receiver.store.read_ranked_hits import ROUNDS, Group, ranked_groups
 from receiver.store.read_records import TABLES, records_at
 from receiver.store.row_places import RowPlaces
 
@@ -22,25 +22,35 @@ _HITS_PER_RESULT = 10
 _OWN_TEXT = {Signal.TRACES: "r.name", Signal.LOGS: "r.body"}
 
 
-def records_of_texts(
+def records_near(
     cursor: duckdb.DuckDBPyConnection,
-    similarities: Mapping[UUID, float],
+    near: NearTexts,
     filters: Filters,
     limit: int,
     places: Mapping[Signal, RowPlaces],
-    *,
-    fewest: int = 0,
 ) -> Rows:
-    """Return the best record of each trace that has one of these texts; nothing where they are less than ``fewest``."""
+    """Return the best record of each trace that has a text which is near the question."""
+    chosen = ranked_groups(cursor, places, near, filters, limit)
+    if chosen is not None and (whole := _whole_records(cursor, chosen)) is not None:
+        return whole
     asked = {signal: conditions(filters, signal, cursor) for signal in _searched(cursor, filters)}
-    chosen = ranked_groups(cursor, places, asked, filters=filters, similarities=similarities, limit=limit)
-    if chosen is not None:
-        if len(chosen) < fewest:
-            return []
-        if (whole := _whole_records(cursor, chosen)) is not None:
-            return whole
+    found: list[Group] = []
+    for count in (*ROUNDS, len(near.index)):
+        texts, are_all = near.first(count)
+        found = _groups_of_texts(cursor, texts, asked, limit) if texts else []
+        if are_all or len(found) >= limit:
+            break
+    return _whole_records(cursor, found) or []
+
+
+def _groups_of_texts(
+    cursor: duckdb.DuckDBPyConnection,
+    texts: Mapping[UUID, float],
+    asked: Mapping[Signal, Conditions],
+    limit: int,
+) -> list[Group]:
     found = "found AS (SELECT unnest(?::UUID[]) AS text_id, unnest(?::DOUBLE[]) AS similarity)"
-    values: list[Any] = [list(similarities), list(similarities.values())]
+    values: list[Any] = [list(texts), list(texts.values())]
     hits: list[str] = []
     for signal, passing in asked.items():
         hits.append(
@@ -48,7 +58,7 @@ def records_of_texts(
             f" WHERE {passing.sql}"
         )
         values.extend(passing.values)
-    return _best(cursor, found, hits, values, limit, fewest=fewest)
+    return _best(cursor, found, hits, values, limit)
 
 
 def records_with_words(
@@ -73,7 +83,7 @@ def records_with_words(
             f" WHERE ({asked.sql}) AND similarity > 0"
         )
         values += [*own.values, *asked.values]
-    return _best(cursor, found, hits, values, limit)
+    return _whole_records(cursor, _best(cursor, found, hits, values, limit)) or []
 
 
 def _searched(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> Sequence[Signal]:
@@ -100,9 +110,7 @@ def _best(
     hits: list[str],
     values: list[Any],
     limit: int,
-    *,
-    fewest: int = 0,
-) -> Rows:
+) -> list[Group]:
     with_hits = f"WITH {found}, hits AS MATERIALIZED ({' UNION ALL '.join(hits)})"
     chosen = _first_groups(cursor, with_hits, values, limit)
     if chosen is None:
@@ -116,7 +124,7 @@ def _best(
             " ORDER BY score DESC LIMIT ?",
             [*values, limit],
         ).fetchall()
-    return [] if len(chosen) < fewest else _whole_records(cursor, chosen) or []
+    return chosen
 
 
 def _whole_records(cursor: duckdb.DuckDBPyConnection, chosen: Sequence[Group]) -> Rows | None:

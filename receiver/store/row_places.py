@@ -25,6 +25,7 @@ _BLOCKS = (1 << _BLOCK_BITS) - 1
 LOW_32 = np.uint64(0xFFFFFFFF)
 
 Places = NDArray[np.int64]
+_NOWHERE: Places = np.empty(0, dtype=np.int64)
 Ranges = list[tuple[int, int]]
 """Stretches of places as first and end, ascending, apart from each other."""
 
@@ -51,11 +52,14 @@ class RowFacts:
     times: NDArray[np.uint64]
     traces: NDArray[np.uint64]
     """``TRACE_KEY`` of each."""
-    texts: NDArray[np.uint32]
-    """Bits 32 to 63 of the text id; the entries of the stretch have those below."""
+    texts: NDArray[np.uint64]
+    """The low 64 bits of the text's id; 0 where there is none."""
     owners: NDArray[np.uint16]
     """Which of ``owner_ids`` is the row's resource."""
     owner_ids: NDArray[np.uint64]
+    """Ascending."""
+    owner_rows: NDArray[np.int64]
+    """How many rows each resource has, those of too many included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +78,21 @@ class Stretch:
 
     def places(self, column: str, hashes: NDArray[np.uint64]) -> Places:
         """Return the places whose id in ``column`` has one of the hashes."""
-        return (self.entries(column, hashes) & LOW_32).astype(np.int64) + self.first
+        entries = self.entries(column, hashes)
+        return (entries & LOW_32).astype(np.int64) + self.first if len(entries) else _NOWHERE
 
     def entries(self, column: str, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the entries with one of these hashes: the hash in the upper half, the row's offset in the lower."""
         entries = self.ids[column]
-        starts = np.searchsorted(entries, hashes << np.uint64(32))
-        counts = np.searchsorted(entries, (hashes << np.uint64(32)) | LOW_32, side="right") - starts
+        lowest = hashes << np.uint64(32)
+        starts = entries.searchsorted(lowest)
+        counts = entries.searchsorted(lowest | LOW_32, side="right") - starts
+        if not counts.any():  # so it is in most stretches
+            return entries[:0]
         # Of each hash its entries, one behind the other.
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return entries[np.repeat(starts, counts) + within]
+        found: NDArray[np.uint64] = entries[np.repeat(starts, counts) + within]
+        return found
 
     def blocks(self, token_hashes: Iterable[int]) -> Ranges:
         """Return the ranges of places that may have one of these attributes; all where that is not known."""
@@ -114,11 +123,16 @@ class RowPlaces:
         """Return the place below which every row is known."""
         return self.stretches[-1].end if self.stretches else 0
 
+    @property
+    def rows(self) -> int:
+        """Return how many rows are known: less than ``known_rows`` where there are gaps."""
+        return sum(int(stretch.facts.owner_rows.sum()) for stretch in self.stretches)
+
     def places(self, column: str, ids: Sequence[UUID]) -> Places:
         """Return the places below ``known_rows`` that may have one of these ids, ascending."""
         hashes = np.unique(np.array([id_hash(each) for each in ids], dtype=np.uint64))
-        found = [stretch.places(column, hashes) for stretch in self.stretches]
-        return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+        found = [places for stretch in self.stretches if len(places := stretch.places(column, hashes))]
+        return np.sort(np.concatenate(found)) if found else _NOWHERE
 
     def newest_first(self, since_ns: int | None, until_ns: int | None) -> list[Stretch]:
         """Return the stretches with rows from ``since_ns`` to before ``until_ns``, the one with the latest row first."""

@@ -45,7 +45,7 @@ class McpListener:
         query = QueryApp(
             self._receiver.service,
             _Rendered(),
-            self._receiver.receiver.running,
+            self._receiver.receiver.answering.running,
             access=self._receiver,
             mounts={PATH: self.app},
         )

@@ -13,8 +13,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from receiver.decode.attribute_keys import GEN_AI_KEYS, GEN_AI_PREFIXES, SESSION_KEYS, THREAD_KEY, TURN_KEY
 from receiver.decode.hot_attributes import LOG_ATTRIBUTES, SPAN_ATTRIBUTES
-from receiver.decode.session_columns import GEN_AI_KEYS, GEN_AI_PREFIXES, SESSION_KEYS, THREAD_KEY, TURN_KEY
 from receiver.decode.text_attributes import CONTENT_KEYS, IDENTIFYING, NAMING_KEYS, PLUMBING
 from receiver.signals import Signal
 from tests.support.otlp_strategies import TEXTS, U32, U64, VALUES, build

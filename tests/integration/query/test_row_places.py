@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from receiver.questions import Filters, Status
+from receiver.questions import Filters, NearTexts, Status
 from receiver.signals import Signal
+from receiver.store import read_ranked_hits
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.row_moves import RowMoves
-from tests.support.store_rows import T0, StoreRows, identity, trace
+from tests.support.store_rows import T0, ExactIndex, StoreRows, identity, trace
 
 _MS = 1_000_000
 _TEXTS = [f"text {number}" for number in range(12)]
@@ -74,6 +77,13 @@ _FILTERS = [
     *(Filters(attributes={"k": value}) for value in _AWKWARD),
 ]
 
+_SEARCHED = [
+    *_FILTERS[:7],
+    Filters(signal=Signal.LOGS),
+    Filters(service="bank", signal=Signal.TRACES),
+    Filters(service="shop", since_ns=T0 + 30 * _MS, until_ns=T0 + 60 * _MS),
+]
+
 
 async def same(plain: DuckDbReader, learned: DuckDbReader) -> None:
     """Compare every kind of answer."""
@@ -84,17 +94,20 @@ async def same(plain: DuckDbReader, learned: DuckDbReader) -> None:
     for filters in _FILTERS:
         for limit in (3, 500):
             assert await learned.traces(filters, limit) == await plain.traces(filters, limit), filters
-    similarities = {identity("text" + text): 1.0 - max(number, 1) / 20 for number, text in enumerate(_TEXTS)}
-    few = {key: similarities[key] for key in list(similarities)[9:]}
-    for asked in (similarities, few):
-        for filters in (*_FILTERS[:2], *_FILTERS[4:6], Filters(signal=Signal.LOGS)):
-            for limit in (2, 10):
-                found = await learned.search_records(asked, filters, limit)
-                assert found == await plain.search_records(asked, filters, limit), filters
-                enough = await learned.search_records(asked, filters, limit, fewest=len(found))
-                assert enough == found
-                for reader in (plain, learned):
-                    assert not await reader.search_records(asked, filters, limit, fewest=len(found) + 1)
+    for texts in (_TEXTS, _TEXTS[9:]):
+        near = nearness(texts, least=0.0)
+        for filters in _SEARCHED:
+            for limit in (2, 10, 500):
+                found = await learned.search_records(near, filters, limit)
+                assert found == await plain.search_records(near, filters, limit), filters
+
+
+def nearness(texts: Sequence[str], *, least: float) -> NearTexts:
+    """Return texts of which each is a little less near than the one before it, but the first two, which are equally."""
+    ids = [identity("text" + text) for text in texts]
+    similarities = [[1.0 - max(number, 1) / (len(texts) + 8)] for number in range(len(texts))]
+    vectors = np.array(similarities, dtype=np.float32)
+    return NearTexts(ExactIndex(ids, vectors), np.ones(1, dtype=np.float32), least)
 
 
 async def test_answers_are_those_of_whole_columns(
@@ -106,6 +119,36 @@ async def test_answers_are_those_of_whole_columns(
     await learned.learn()
     fill(rows, chance, 350, 60)
     await same(reader, learned)
+
+
+async def test_a_search_that_looks_at_more_and_more_texts_finds_the_same(
+    rows: StoreRows, reader: DuckDbReader, learned: DuckDbReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows pass; only how many records of a trace fit is counted among more texts where few rows do."""
+    texts = [f"kind {number}" for number in range(240)]
+    rare, often = rows.resource("rare"), rows.resource("often")
+    rows.connection.execute("BEGIN")
+    for number, text in enumerate(texts):
+        owner = rare if number % 20 == 19 else often
+        rows.span(trace(number // 3), number, start=T0 + number // 5 * _MS, text=text, resource_id=owner)
+    rows.connection.execute("COMMIT")
+    await learned.learn()
+    late = Filters(service="rare", since_ns=T0 + 24 * _MS)
+    for filters, limit, least in product((Filters(), Filters(service="rare"), late), (1, 8, 30), (0.0, 0.9)):
+        near = nearness(texts, least=least)
+        plain = await reader.search_records(near, filters, limit)
+        for few, some in ((50_000, 50_000), (0, 50_000), (0, 0)):
+            monkeypatch.setattr(read_ranked_hits, "_FEW_ROWS", few)
+            monkeypatch.setattr(read_ranked_hits, "_SOME_ROWS", some)
+            found = await learned.search_records(near, filters, limit)
+            if few:
+                assert all(
+                    row["matches"] >= other["matches"] for row, other in zip(found, plain, strict=True)
+                )
+                found = [
+                    {**row, "matches": other["matches"]} for row, other in zip(found, plain, strict=True)
+                ]
+            assert found == plain, (filters, limit, least, few, some)
 
 
 async def test_what_was_known_is_forgotten_when_rows_move(

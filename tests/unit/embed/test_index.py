@@ -124,6 +124,24 @@ def test_an_empty_index_finds_nothing() -> None:
     assert _index().search(_clustered(1)[0], 10) == []
 
 
+def test_texts_that_are_named_are_compared_as_a_search_compares_them(kind: str, tmp_path: Path) -> None:
+    """Of each named text the cosine that a search gives, of others none, after a change and from the file as well."""
+    index = _index(tmp_path / "vectors.usearch", count=300)
+    vector = _clustered(1, seed=5)[0]
+    index.add([UUID(int=5 << 64 | 9000)], [_clustered(4, seed=6)])
+    index.remove(_ids(300)[:3])
+    index.save()
+    for _ in range(2):
+        found = index.search(vector, 298)
+        lows = np.array([text_id.int % 2**64 for text_id, _ in found], dtype=np.uint64)
+        assert len(lows) == 298
+        assert index.similarities(vector, lows) == pytest.approx([cosine for _, cosine in found], abs=1e-6)
+        unknown = np.array([1, 12345, 4], dtype=np.uint64)  # the first was removed, the second never there
+        assert np.isfinite(index.similarities(vector, unknown)).tolist() == [False, False, True]
+        assert index.similarities(vector, unknown[:0]).tolist() == []
+        assert index.load()
+
+
 def test_the_graph_finds_what_exact_search_finds() -> None:
     """Recall@10 is at least 0.97 where texts stand in dense groups and questions far from all of them."""
     random = np.random.default_rng(1)

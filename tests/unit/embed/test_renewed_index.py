@@ -26,6 +26,17 @@ def test_a_text_is_found_by_its_older_vector_until_it_has_a_new_one() -> None:
     assert (len(index), index.stand_ins) == (2, 0)
 
 
+def test_a_named_text_is_compared_by_the_vector_that_it_is_found_by() -> None:
+    """The older one, until there is a new one."""
+    index = RenewedIndex(None, 2, "new")
+    index.add([_ONE], [_NORTH])
+    index.stand_in([_TWO], [_EAST])
+    texts = np.array([1, 2, 3], dtype=np.uint64)
+    assert index.similarities(_EAST, texts).tolist() == [0.0, 1.0, -np.inf]
+    index.add([_TWO], [_WEST])
+    assert index.similarities(_EAST, texts).tolist() == [0.0, -1.0, -np.inf]
+
+
 def test_a_text_that_is_gone_is_found_by_no_vector() -> None:
     """Retention takes the stand-ins along."""
     index = RenewedIndex(None, 2, "new")
