@@ -48,7 +48,7 @@ faults: setup  ## Kill, cut and fill up real receivers; print what it cost (ARGS
 soak: $(VENV)/.installed-dev  ## Churn and load for half an hour: does everything settle? (ARGS='--minutes 2')
 	$(BIN)/python -m tests.faults.soak $(ARGS)
 
-bench: $(VENV)/.installed-bench  ## Measure the receiver and this machine's limits (ARGS=--full: all, an hour)
+bench: $(VENV)/.installed-bench  ## Measure the receiver and this machine's limits (ARGS=--full: all, 40 minutes)
 	$(BIN)/python -m tests.benchmarks.suite $(ARGS)
 
 protos: $(VENV)/.installed-dev  ## Generate proto_gen/ anew

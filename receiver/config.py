@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MIB = 1 << 20
+PRICES_FILE = Path("config/prices.yaml")
+"""The user's price table, where ``query.prices_path`` names none."""
 
 NotEmpty = Annotated[str, Field(min_length=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -22,7 +24,8 @@ Bytes = Annotated[int, Field(gt=0)]
 class Section(BaseModel):
     """A part of the configuration: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when it is first used: a start uses the sections only inside Settings, and would build each of them twice.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ListenConfig(Section):
@@ -365,6 +368,11 @@ class Settings(Section):
     def data_path(self) -> Path:
         """Return the data directory."""
         return Path(self.data_dir)
+
+    @property
+    def has_own_prices(self) -> bool:
+        """Return True if there is a price table beside the packaged one, or one is named."""
+        return bool(self.query.prices_path) or PRICES_FILE.is_file()
 
     @property
     def store_path(self) -> Path:

@@ -8,20 +8,21 @@ value came from, and that is what a mistake has to name.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_origin
+from typing import TYPE_CHECKING, Any, get_origin
 
-import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from receiver.config import Section, Settings
 from receiver.errors import ConfigError
+
+if TYPE_CHECKING:
+    import yaml
 
 ENV_PREFIX = "OTLP_RECEIVER_"
 DEFAULT_FILE = Path("config/receiver.yaml")
@@ -122,6 +123,8 @@ def _files(config_file: Path | None) -> list[Path]:
 
 
 def _from_file(file: Path, problems: list[str]) -> _Layer:
+    import yaml  # noqa: PLC0415 - a start without a file does not wait for it
+
     try:
         loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
         root = loader.get_single_node()
@@ -142,6 +145,8 @@ def _collect(
     loader: yaml.SafeLoader, node: yaml.Node, prefix: str, *, file: Path, found: _Layer, problems: list[str]
 ) -> None:
     """Put the values of a section into ``found``, each with its line."""
+    import yaml  # noqa: PLC0415 - see above
+
     line = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null":
         return  # a section whose keys are all commented out
@@ -202,6 +207,8 @@ def _from_flags(overrides: Mapping[str, object], problems: list[str]) -> _Layer:
 
 def nearest_key(key: str) -> str | None:
     """Return the key that was probably meant: one spelled nearly so, or the same name in another section."""
+    import difflib  # noqa: PLC0415 - for mistakes only
+
     flat = {known.replace(".", "_"): known for known in (*KEYS, *_SECTIONS)}
     near = difflib.get_close_matches(key.replace(".", "_").lower(), flat, n=1, cutoff=0.75)
     if near:
@@ -217,7 +224,8 @@ def _unknown(key: str, place: str, near: str | None) -> str:
 
 
 def _nested(given: _Layer) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
+    """Return the values by section; each section is named, so that none is made by itself (see ``Section``)."""
+    tree: dict[str, Any] = {section: {} for section in _SECTIONS}
     for key, each in given.items():
         *sections, name = key.split(".")
         into = tree

@@ -116,7 +116,7 @@ class TestedReceiver:
         assert receiver is not None, "the receiver is closed"  # noqa: S101 - a plugin of pytest
         found: Rows = []
         for each in names:
-            asked = partial(_metric_points, receiver.reader, MetricQuestion(each))
+            asked = partial(_metric_points, receiver.answering.reader, MetricQuestion(each))
             answer = self._running.call(asked)
             found += [_point(answer.descriptors[point.metric_id], point) for point in answer.points]
         return sorted(found, key=lambda point: (point["name"], point["time_unix_nano"]))
@@ -133,7 +133,7 @@ class TestedReceiver:
         try:
             self.flush(embeddings=True)
         except EmbeddingUnavailableError:
-            if receiver.vectors.embedder.available:
+            if receiver.answering.vectors.embedder.available:
                 raise
         results: Rows = self.ask("search", q=question, limit=limit, **filters)["results"]
         return results

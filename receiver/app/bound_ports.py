@@ -14,10 +14,10 @@ from receiver.transport.shared_ports import take_connections
 
 @dataclass
 class BoundPorts:
-    """What a receiver starts with that takes over from another one. Threads: one event loop's."""
+    """The ports of one receiver, from before anybody is accepted. Threads: one event loop's."""
 
     protection: Protection
-    """Its files are read: a server that is bound knows its certificates."""
+    """Its files are read before a port is bound: a server that is bound knows its certificates."""
     grpc: BoundServer | None = None
     http: list[socket.socket] = field(default_factory=list)
     query: list[socket.socket] = field(default_factory=list)
@@ -53,6 +53,22 @@ class BoundPorts:
             raise
         return bound
 
+    def take(self, settings: Settings) -> None:
+        """Bind and listen on what is configured and not bound yet; the files of ``protection`` are read.
+
+        Raises:
+            StartError: A port is taken, or an address is not of this machine; :meth:`close` gives the others up.
+            ConfigError: An endpoint cannot be read.
+        """
+        listen = settings.listen
+        if listen.grpc_endpoint:
+            tls = self.protection.tls("grpc")
+            self.grpc = self.grpc or bind_server(listen.grpc_endpoint, settings.limits, tls)
+        if listen.http_endpoint:
+            self.http = self.http or bind_sockets(parse_endpoint(listen.http_endpoint))
+        if listen.query_endpoint:
+            self.query = self.query or bind_sockets(parse_endpoint(listen.query_endpoint))
+
     @property
     def numbers(self) -> set[int]:
         """Return the port numbers."""
@@ -62,7 +78,7 @@ class BoundPorts:
         }
 
     def close(self) -> None:
-        """Give the ports up; only while no receiver has started with them."""
+        """Give the ports up; of those that a listener has, the listener's stop comes first."""
         self.grpc = None
         for sock in (*self.http, *self.query):
             sock.close()

@@ -15,7 +15,7 @@ class EmbeddedReceiver(LocalAccess):
 
     def __init__(self, receiver: Receiver) -> None:
         """Use :meth:`open`."""
-        super().__init__(receiver.service, receiver.intake, receiver.importer)
+        super().__init__(receiver.answering.service, receiver.intake, receiver.answering.importer)
         self._receiver = receiver
         self._closed = False
 
@@ -58,19 +58,20 @@ async def open_store(receiver: Receiver) -> None:
         StartError: It cannot be opened.
         StoreUnavailableError: Not within ``store.open_retry_s``; another process holds it.
     """
-    waiting = asyncio.ensure_future(receiver.store_opened.wait())
-    opening = receiver.opening
+    answering = receiver.answering
+    waiting = asyncio.ensure_future(answering.store.opened.wait())
+    opening = answering.opening
     try:
         await asyncio.wait(
             {waiting, opening},
             timeout=receiver.settings.store.open_retry_s,
             return_when=asyncio.FIRST_COMPLETED,
         )
-        if waiting.done() or receiver.store_opened.is_set():
+        if waiting.done() or answering.store.opened.is_set():
             await asyncio.wait({opening})  # its last part brings the vector index in
             return
         if opening.done():  # it ended without opening: the reason is among the failures
-            raise StartError("; ".join(receiver.running.failures) or "the store could not be opened")
+            raise StartError("; ".join(answering.running.failures) or "the store could not be opened")
         raise StoreUnavailableError(receiver.loader.problem or "the store could not be opened in time")
     finally:
         waiting.cancel()

@@ -1,10 +1,11 @@
 """The whole receiver: built, started, stopped.
 
-Start: data directory, spool, listeners, and only then the store, in the background: a restart is over for
-clients as soon as the ports are open, however long the database takes to recover. Should a part fail to
-start, those before it are stopped again. Stop: load, checkpoint, and only then refuse, drain, close, each within
-its deadline: the ports are closed for as short as can be. Hand over: the spool is let go first, as the receiver
-that takes over has open ports already and answers as soon as it has the spool.
+Start: data directory, spool, the listeners that take telemetry in, and only then what answers questions, and the store,
+in the background: a restart is over for clients as soon as the ports are open, however long libraries take to load
+and the database to recover. Should a part fail to start, those before it are stopped again. Stop: load, checkpoint,
+and only then refuse, drain, close, each within its deadline: the ports are closed for as short as can be. Hand over:
+the spool is let go first, as the receiver that takes over has open ports already and answers as soon as it has the
+spool.
 """
 
 from __future__ import annotations
@@ -13,44 +14,33 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-
-from receiver.app.access import LocalAccess
-from receiver.app.backup_hold import CheckpointHolds
 from receiver.app.bound_ports import BoundPorts
 from receiver.app.data_directory import prepare_data_directory
-from receiver.app.figures import RunningReceiver
-from receiver.app.listeners import Listeners
+from receiver.app.ingest_listeners import IngestListeners
+from receiver.app.protection import Protection, open_to_others
 from receiver.app.redaction import redactor_of
-from receiver.app.retention import Retention
-from receiver.app.vectors import Vectors
 from receiver.config import Settings
+from receiver.decode.late_flattener import LateFlattener
 from receiver.decode.nested_values import NestedValues
-from receiver.decode.routes import open_decoder, open_flattener
-from receiver.decode.text_form import model_text
+from receiver.decode.routes import open_decoder
 from receiver.duplicates import DuplicateWindow
-from receiver.errors import ReceiverError, RetryableError, StoreUnavailableError
+from receiver.errors import ReceiverError, RetryableError, StartError
 from receiver.intake.group_intake import GroupIntake
-from receiver.intake.importer import UnitImporter
 from receiver.loader.loader import Loader
 from receiver.ports import Clock
-from receiver.query.service import QueryService
-from receiver.sessions.prices import load_prices
 from receiver.spool.sqlite_spool import SqliteSpool
-from receiver.store.duckdb_reader import DuckDbReader
-from receiver.store.duckdb_store import DuckDbStore
-from receiver.store.duckdb_writer import DuckDbWriter
-from receiver.store.row_moves import RowMoves
-from receiver.store.sql_sandbox import SqlLimits, lock_down
 from receiver.telemetry.metrics import Metrics
 from receiver.telemetry.trouble import Trouble
 
+if TYPE_CHECKING:
+    from receiver.app.answering import Answering
+    from receiver.sessions.prices import PriceTable
+
 _LOG = logging.getLogger(__name__)
-_OPEN_AGAIN_S = 0.25
 _FORGET_S = 30.0
 _MAINTAIN_S = 0.5
 _REST_S = 0.75
@@ -86,29 +76,26 @@ class Receiver:
                 cannot be used.
             StartError: The data directory cannot be used, or belongs to a running receiver.
         """
-        prices = load_prices(settings.query.prices_path)
+        # A user's table may have mistakes, and they are told before anything is opened; the packaged one has none.
+        self._prices = _load_prices(settings) if settings.has_own_prices else None
         prepare_data_directory(settings.data_path)
         self.settings = settings
         self.metrics = Metrics()
         redactor = redactor_of(settings, self.metrics)
         self._clock = clock
-        self._store: DuckDbStore | None = None
         self._spool = SqliteSpool(
             settings.spool_path, clock=clock, min_free_bytes=settings.spool.min_free_bytes
         )
         nested = NestedValues()
-        self.vectors = Vectors(
-            settings.embed, settings.index_path, self.metrics, models_path=settings.models_path
-        )
         compiled = settings.intake.compiled
-        self._flattener = open_flattener(nested)
+        self._flattener = LateFlattener(nested)
         self.loader = Loader(
             spool=self._spool,
             decoder=open_decoder(settings.limits, nested, compiled=compiled),
             flattener=self._flattener,
             settings=settings,
             metrics=self.metrics,
-            on_stored=self.vectors.wake,
+            on_stored=self._stored,
         )
         self._window = DuplicateWindow(
             settings.spool.duplicate_window_s, settings.spool.duplicate_memory_bytes, clock
@@ -127,91 +114,94 @@ class Receiver:
             metrics=self.metrics,
             clock=clock,
         )
-        self._moves = RowMoves()
-        self.reader = DuckDbReader(
-            self._cursor,
-            readers=settings.query.readers,
-            timeout_s=settings.query.timeout_s,
-            sql_limits=SqlLimits.from_config(settings.query),
-            on_failure=self.loader.doubt,
-            moves=self._moves,
-            places_folder=settings.data_path / "tmp",
-        )
-        self.running = RunningReceiver(
-            settings=settings,
-            spool=self._spool,
-            intake=self.intake,
-            loader=self.loader,
-            reader=self.reader,
-            vectors=self.vectors,
-        )
-        self.metrics.observe(self.running)
-        self.service = QueryService(
-            self.reader,
-            embedder=self.vectors.embedder,
-            index=self.vectors,
-            config=settings.query,
-            prepare=model_text,
-            pipeline=self.running,
-            prices=prices,
-        )
-        self.importer = UnitImporter(self.intake, self._spool, settings)
-        self.access = LocalAccess(self.service, self.intake, self.importer)
-        self._holds = CheckpointHolds(settings, loader=self.loader, spool=self._spool, clock=clock)
-        self.listeners = Listeners(
-            settings,
-            intake=self.intake,
-            metrics=self.metrics,
-            service=self.service,
-            access=self.access,
-            running=self.running,
-            holds=self._holds,
-            bound=bound,
-        )
-        self._retention = Retention(self.loader, settings.retention, clock, self.vectors.forget)
+        self._bound = bound or BoundPorts(Protection(settings))
+        self._listeners = IngestListeners(settings, self._bound, intake=self.intake, metrics=self.metrics)
+        self.ports: frozenset[int] = frozenset()
+        """What is listened on."""
+        self._answering: Answering | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.store_opened = asyncio.Event()
-        """Set once the store can be asked and written."""
+
+    @property
+    def answering(self) -> Answering:
+        """Return the part that stores and answers, once the receiver has started."""
+        if self._answering is None:
+            raise RuntimeError("the receiver has not started")
+        return self._answering
 
     async def start(self) -> Mapping[str, str]:
         """Listen; return each listener's address by its name. The store is opened in the background.
 
+        All ports are bound before the first is served: questions that come while the libraries for their answers
+        are loaded wait in the kernel's queue.
+
         Raises:
-            StartError: A port is taken; whatever had been started is stopped again.
+            StartError: A port is taken, or an address is not loopback and nobody said that it may be; whatever had
+                been started is stopped again.
+            ConfigError: An endpoint, a certificate or the tokens cannot be read; the same.
         """
         self.intake.start()
         try:
-            addresses = await self.listeners.start()
+            await self._bind()
+            addresses = dict(await self._listeners.start())
+            self._answering = await self._made_answering()
+            query = await self._answering.start()
         except ReceiverError:
             await self.stop()
             raise
+        if query is not None:
+            addresses["query"] = query
         loop = asyncio.get_running_loop()
-        self.opening = loop.create_task(
-            self._guarded("opening the store", self._open_store), name="open store"
-        )
+        spool = self._answering.guarded("the spool's housekeeping", self._maintain_spool)
         self._tasks = [
-            self.opening,
-            loop.create_task(self._guarded("retention", self._retention.run), name="retention"),
-            loop.create_task(self._guarded("following the rows", self._follow_rows), name="follow rows"),
-            loop.create_task(self._guarded("the spool's housekeeping", self._maintain_spool), name="spool"),
+            loop.create_task(self._bound.protection.watch(), name="certificates and tokens"),
+            loop.create_task(spool, name="spool"),
         ]
         return addresses
+
+    async def _bind(self) -> None:
+        if problems := open_to_others(self.settings):
+            raise StartError("; ".join(problems))
+        await self._bound.protection.read()
+        self._bound.take(self.settings)
+        self.ports = frozenset(self._bound.numbers)
+
+    async def _made_answering(self) -> Answering:
+        # In a thread: exports are answered meanwhile.
+        prices = await asyncio.to_thread(_load_answering, self.settings, self._prices)
+        from receiver.app.answering import Answering  # noqa: PLC0415 - see there
+
+        return Answering(
+            self.settings,
+            self._bound,
+            spool=self._spool,
+            intake=self.intake,
+            loader=self.loader,
+            metrics=self.metrics,
+            prices=prices,
+            clock=self._clock,
+        )
+
+    def _stored(self) -> None:
+        if self._answering is not None:
+            self._answering.vectors.wake()
 
     async def stop(self) -> StopReport:
         """Load what was accepted, stop listening, answer what is in hand, load the rest, close; within deadlines.
 
         What cannot be loaded in time stays in the spool, for the next start.
         """
-        self.running.stopping = True
-        self._holds.close()
         deadline = self.settings.stop_timeout_s
-        await self.vectors.close()
+        answering = self._answering
+        if answering is not None:
+            answering.end_soon()
+            await answering.vectors.close()
         with contextlib.suppress(TimeoutError, RetryableError):
             async with asyncio.timeout(deadline):
                 await self.loader.settle()
-        await self.listeners.stop_query(1.0)
+        if answering is not None:
+            await answering.listener.stop(1.0)
         # From here until the next start nobody is listening.
-        await self.listeners.stop_ingest(deadline / 2)
+        await self._listeners.stop(deadline / 2)
         await self.intake.close()
         await self._end_tasks()
         rest_s = min(deadline, _REST_S)
@@ -221,7 +211,9 @@ class Receiver:
         except TimeoutError:
             await self.loader.abandon()
         left = self._spool.statistics().highest_sequence - self.loader.position
-        if left > 0:
+        if left > 0 and (problem := self.loader.problem):
+            _LOG.warning("%s; requests that wait in the spool for the next start: %d", problem, left)
+        elif left > 0:
             _LOG.warning("not everything was loaded within %.0f s; it stays in the spool", deadline + rest_s)
         try:
             await self._close_store()
@@ -234,18 +226,19 @@ class Receiver:
 
         What is in hand is answered, what is accepted and not loaded stays in the spool for the other one.
         """
-        self.running.stopping = True
-        self._holds.close()
+        answering = self.answering
+        answering.end_soon()
         deadline = self.settings.stop_timeout_s
-        await self.listeners.leave(deadline / 2)
+        answering.listener.leave()
+        await self._listeners.leave(deadline / 2, self.ports)
         await self.intake.close()
         await self._end_tasks()
         self.loader.let_go()
         highest = self._spool.statistics().highest_sequence
         await asyncio.to_thread(self._spool.close)
-        await self.listeners.stop_query(1.0)
+        await answering.listener.stop(1.0)
         await self.loader.abandon()
-        await self.vectors.close()
+        await answering.vectors.close()
         await self._close_store()
         left = max(highest - self.loader.position, 0)
         return StopReport(drained=not left, not_loaded_requests=left, handed_over=True)
@@ -254,58 +247,14 @@ class Receiver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._answering is not None:
+            await self._answering.end_tasks()
 
     async def _close_store(self) -> None:
-        await self.running.close()
-        self.reader.close()
-        try:
-            if self._store is not None:
-                await asyncio.to_thread(self._store.close)
-        except StoreUnavailableError as error:  # all is stored; DuckDB lets go of the file with the process
-            _LOG.warning("%s", error)
+        if self._answering is not None:
+            await self._answering.close_store()
         self._flattener.close()
-
-    async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 - task boundary: a part that ended must show in /readyz
-            self.running.failures.append(f"{what} has ended: {error}")
-            _LOG.error("%s failed", what, exc_info=error)
-
-    async def _open_store(self) -> None:
-        deadline = time.monotonic() + self.settings.store.open_retry_s
-        while True:
-            try:
-                self._store = await asyncio.to_thread(self._opened_store)
-                await self.loader.start(DuckDbWriter(self._store, self._moves))
-                break
-            except RetryableError as error:  # the spool's, too
-                self.loader.problem = str(error)
-                if time.monotonic() > deadline:
-                    _LOG.error("%s; requests are accepted and wait in the spool", error)
-                    deadline = float("inf")
-                store, self._store = self._store, None
-                if store is not None:
-                    with contextlib.suppress(StoreUnavailableError):  # a question holds it, not for ever
-                        await asyncio.to_thread(store.close)
-                await asyncio.sleep(_OPEN_AGAIN_S)
-        self.store_opened.set()
-        await self.vectors.start(self.reader, self.loader)
-
-    def _opened_store(self) -> DuckDbStore:
-        temp_directory = self.settings.data_path / "tmp"
-        return DuckDbStore.open(
-            self.settings.store_path,
-            self.settings.store,
-            temp_directory=temp_directory,
-            prepare=lambda connection: _prepare(connection, temp_directory),
-        )
-
-    async def _follow_rows(self) -> None:
-        await self.store_opened.wait()
-        await self.reader.follow()
+        self._bound.close()
 
     async def _maintain_spool(self) -> None:
         trouble = Trouble(
@@ -325,15 +274,15 @@ class Receiver:
             else:
                 trouble.ended()
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        if self._store is None:
-            raise StoreUnavailableError(
-                self.loader.problem or "the store is not open yet", hint="ask again in a moment; see /readyz"
-            )
-        return self._store.cursor()
+
+def _load_prices(settings: Settings) -> PriceTable:
+    from receiver.sessions.prices import load_prices  # noqa: PLC0415 - no export needs them
+
+    return load_prices(settings.query.prices_path)
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection, temp_directory: Path) -> None:
-    # The loader has made a checkpoint; another one at the close would keep the ports closed for longer.
-    connection.execute("PRAGMA disable_checkpoint_on_shutdown")
-    lock_down(connection, temp_directory=temp_directory)
+def _load_answering(settings: Settings, prices: PriceTable | None) -> PriceTable:
+    """Import what answers questions; return the prices, loaded unless they were."""
+    import receiver.app.answering  # noqa: F401, PLC0415 - see there
+
+    return prices or _load_prices(settings)

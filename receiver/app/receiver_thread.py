@@ -90,7 +90,7 @@ class ReceiverThread:
             self.addresses = await receiver.start()
             await open_store(receiver)
             self._loop = asyncio.get_running_loop()
-            self._access = receiver.access
+            self._access = receiver.answering.access
             self.receiver = receiver
             self._started.set_result(None)
             await stop.wait()

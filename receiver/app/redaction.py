@@ -1,4 +1,7 @@
-"""The redaction rules of a receiver, with the secret that its hashes need."""
+"""The redaction rules of a receiver, with the secret that its hashes need.
+
+What searches by rules brings Arrow with it, and is loaded where there is a rule: a start does not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from receiver.config import Settings
-from receiver.decode.redact import Redactor
-from receiver.decode.redact_rules import compile_rules, rule_problems
 from receiver.errors import StartError
 from receiver.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from receiver.decode.redact import Redactor
 
 _KEY_BYTES = 32
 _LEAST_BYTES = 16
@@ -19,6 +24,10 @@ _LEAST_BYTES = 16
 
 def redaction_problems(settings: Settings) -> list[str]:
     """Return what is wrong with the rules, a sentence each that names the rule."""
+    if not settings.redact.rules:
+        return []
+    from receiver.decode.redact_rules import rule_problems  # noqa: PLC0415 - see above
+
     return list(rule_problems(settings.redact.rules))
 
 
@@ -29,9 +38,12 @@ def redactor_of(settings: Settings, metrics: Metrics) -> Redactor | None:
         ConfigError: A pattern cannot be used.
         StartError: The secret of the action ``hash`` cannot be read or made.
     """
-    rules = compile_rules(settings.redact.rules)
-    if not rules:
+    if not settings.redact.rules:
         return None
+    from receiver.decode.redact import Redactor  # noqa: PLC0415 - see above
+    from receiver.decode.redact_rules import compile_rules  # noqa: PLC0415 - see above
+
+    rules = compile_rules(settings.redact.rules)
     hashes = any(rule.action == "hash" for rule in rules)
     key = hash_key(settings.redact_key_path) if hashes else b""
     return Redactor(rules, hash_key=key, counted=metrics.redacted)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from receiver.cli.options import config_file_option, named_endpoint
+from receiver.cli.config_file import config_file_option
+from receiver.cli.options import named_endpoint
 from receiver.cli.terminal import escaped
 from receiver.cli.wording import plural
 from receiver.client.server import Server

@@ -55,6 +55,3 @@ def investigate(source: Source, as_json: bool, **asked: Any) -> None:
     from receiver.cli.investigation_tables import draw_investigation  # noqa: PLC0415 - see receiver.cli.questions
 
     print_answer(source, "investigate", texts_of(**asked), draw_investigation, as_json)
-
-
-COMMANDS: tuple[click.Command, ...] = (outline, compare, investigate)

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections import UserDict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
 from receiver import __version__
 from receiver.cli import terminal
-from receiver.cli.backup import backup
-from receiver.cli.check_config import check_config
-from receiver.cli.doctor import doctor
-from receiver.cli.export import export
-from receiver.cli.healthcheck import healthcheck
-from receiver.cli.ingest import import_, ingest
-from receiver.cli.investigations import COMMANDS as INVESTIGATIONS
-from receiver.cli.mcp import mcp
-from receiver.cli.questions import COMMANDS
-from receiver.cli.requeue import requeue
-from receiver.cli.restore import restore
-from receiver.cli.serve import serve
-from receiver.cli.sessions import COMMANDS as SESSIONS
-from receiver.cli.setup import setup
-from receiver.cli.tail import tail
-from receiver.cli.token import token
 from receiver.errors import ConfigError, ReceiverError, StartError
 
 EXIT_FAILED = 1
@@ -34,43 +21,65 @@ EXIT_CONFIGURATION = 2
 EXIT_START = 3
 EXIT_INTERRUPTED = 130
 
+_HOMES: Mapping[str, str] = {
+    "serve": "receiver.cli.serve:serve",
+    "search": "receiver.cli.questions:search",
+    "trace": "receiver.cli.questions:trace",
+    "traces": "receiver.cli.questions:traces",
+    "services": "receiver.cli.questions:services",
+    "logs": "receiver.cli.questions:logs",
+    "metrics": "receiver.cli.questions:metrics",
+    "sql": "receiver.cli.questions:sql",
+    "stats": "receiver.cli.questions:stats",
+    "outline": "receiver.cli.investigations:outline",
+    "compare": "receiver.cli.investigations:compare",
+    "investigate": "receiver.cli.investigations:investigate",
+    "sessions": "receiver.cli.sessions:sessions",
+    "session": "receiver.cli.sessions:session",
+    "tail": "receiver.cli.tail:tail",
+    "ingest": "receiver.cli.ingest:ingest",
+    "export": "receiver.cli.export:export",
+    "import": "receiver.cli.ingest:import_",
+    "mcp": "receiver.cli.mcp:mcp",
+    "setup": "receiver.cli.setup:setup",
+    "requeue": "receiver.cli.requeue:requeue",
+    "backup": "receiver.cli.backup:backup",
+    "restore": "receiver.cli.restore:restore",
+    "doctor": "receiver.cli.doctor:doctor",
+    "token": "receiver.cli.token:token",
+    "check-config": "receiver.cli.check_config:check_config",
+    "healthcheck": "receiver.cli.healthcheck:healthcheck",
+}
+"""Where each command is, in the order of the help."""
+
+
+class _LateCommands(UserDict[str, Any]):
+    """Commands by their names; each is loaded when it is asked for, so that ``serve`` does not wait for the others."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, _, attribute = self.data[name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
 
 class _InOrder(click.Group):
-    """A group that lists its commands in the order in which they were added."""
+    """A group that lists its commands in the order in which they were given."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_InOrder,
+    commands=_LateCommands(_HOMES),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="otlp-receiver")
 def cli() -> None:
     """Receive OpenTelemetry data, keep it, and find it again by meaning.
 
     `otlp-receiver serve` starts the receiver; the other commands ask it.
     """
-
-
-for _command in (
-    serve,
-    *COMMANDS,
-    *INVESTIGATIONS,
-    *SESSIONS,
-    tail,
-    ingest,
-    export,
-    import_,
-    mcp,
-    setup,
-    requeue,
-    backup,
-    restore,
-    doctor,
-    token,
-    check_config,
-    healthcheck,
-):
-    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,15 +13,6 @@ from receiver.cli.source import DEFAULT_ENDPOINT, ENDPOINT_VARIABLE, Source
 from receiver.client import credentials
 
 Command = Callable[..., Any]
-
-config_file_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Configuration file instead of config/receiver.yaml.",
-)
-"""For commands that read the receiver's own settings."""
 
 _CREDENTIALS = (
     (

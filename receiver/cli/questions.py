@@ -139,9 +139,6 @@ def stats(source: Source, as_json: bool) -> None:
     print_answer(source, "stats", {}, draw_stats, as_json)
 
 
-COMMANDS: tuple[click.Command, ...] = (search, trace, traces, services, logs, metrics, sql, stats)
-
-
 def texts_of(**values: Any) -> dict[str, list[str]]:
     """Return the options that were given as texts of the question's parameters."""
     given: dict[str, list[str]] = {}

@@ -37,6 +37,3 @@ def session(session_id: str, limit: int | None, source: Source, as_json: bool) -
     from receiver.cli.session_tables import draw_session  # noqa: PLC0415 - see receiver.cli.questions
 
     print_answer(source, "session", texts_of(session_id=session_id, limit=limit), draw_session, as_json)
-
-
-COMMANDS: tuple[click.Command, ...] = (sessions, session)

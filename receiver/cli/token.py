@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from receiver.cli.options import config_file_option
+from receiver.cli.config_file import config_file_option
 from receiver.cli.terminal import print_note
 
 if TYPE_CHECKING:

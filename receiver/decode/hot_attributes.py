@@ -6,25 +6,16 @@ Filtering 10 million rows by a typed column is about ten times faster than by JS
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
+from receiver.decode.attribute_keys import HOT_OF_LOGS, HOT_OF_SPANS, Kind
 from receiver.decode.attribute_lists import AttributeLists
 
-SPAN_ATTRIBUTES: dict[str, pa.DataType] = {
-    "http.route": pa.string(),
-    "http.response.status_code": pa.int64(),
-    "rpc.service": pa.string(),
-    "db.system.name": pa.string(),
-    "gen_ai.request.model": pa.string(),
-    "gen_ai.conversation.id": pa.string(),
-    "session.id": pa.string(),
-    "error.type": pa.string(),
-}
-LOG_ATTRIBUTES: dict[str, pa.DataType] = {
-    "gen_ai.conversation.id": pa.string(),
-    "session.id": pa.string(),
-    "error.type": pa.string(),
-}
+_TYPES: Mapping[Kind, pa.DataType] = {"string": pa.string(), "int64": pa.int64()}
+SPAN_ATTRIBUTES: dict[str, pa.DataType] = {name: _TYPES[kind] for name, kind in HOT_OF_SPANS.items()}
+LOG_ATTRIBUTES: dict[str, pa.DataType] = {name: _TYPES[kind] for name, kind in HOT_OF_LOGS.items()}
 
 
 def column_name(attribute: str) -> str:

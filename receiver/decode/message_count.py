@@ -8,13 +8,12 @@ no memory that grows with the request, and an end as soon as the limit is passed
 from __future__ import annotations
 
 import sys
+from array import array
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-import numpy as np
 from google.protobuf.descriptor import Descriptor
-from numpy.typing import NDArray
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
@@ -101,7 +100,7 @@ def too_many_messages(limit: int) -> TooManyRecordsError:
 
 
 @cache
-def shape_numbers(signal: Signal) -> NDArray[np.uint32]:
+def shape_numbers(signal: Signal) -> array[int]:
     """Return what is counted, for the compiled count (``compiled/src/count.rs``).
 
     Twice, for every request and for a suspicious one: the number of shapes, the request's own first; of each the
@@ -119,7 +118,7 @@ def shape_numbers(signal: Signal) -> NDArray[np.uint32]:
                 above = min(part.enter_above, _MAX_NUMBER)
                 numbers += (tag >> 3, part.counted, part.is_value, above, places[id(part.shape)])
     numbers += [lead | high for lead in _leads(signal) for high in (0, 0x80)]
-    return np.array(numbers, dtype=np.uint32)
+    return array("I", numbers)
 
 
 def _reachable(root: _Shape) -> list[_Shape]:
@@ -172,6 +171,8 @@ def _possible_messages(signal: Signal, body: bytes, *, enough: int) -> int:
 
     A message needs its tag, so there are at most as many as there are bytes that look like one.
     """
+    import numpy as np  # noqa: PLC0415 - the scan does without, and so does a start (see routes)
+
     leads = _leads(signal)
     found = 0
     for offset in range(0, len(body), _CHUNK_BYTES):

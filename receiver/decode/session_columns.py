@@ -2,13 +2,6 @@
 
 ``receiver/store/migrations/0003_sessions.sql`` says the same in SQL for the rows of older files; a test compares.
 Only keys that occur in the batch are looked at, so that other telemetry pays next to nothing.
-
-Sources: https://opentelemetry.io/docs/specs/semconv/general/session/ and
-https://github.com/open-telemetry/semantic-conventions-genai for the first two keys;
-https://github.com/openai/codex/tree/main/codex-rs/otel for ``conversation.id`` and ``thread.id``;
-https://github.com/microsoft/vscode/blob/main/extensions/copilot/docs/monitoring/agent_monitoring.md for
-``conversation_id`` and ``copilot_chat.session_id``; https://langfuse.com/integrations/native/opentelemetry;
-https://www.traceloop.com/docs/openllmetry/tracing/association (LangGraph's ``thread_id`` comes that way).
 """
 
 from __future__ import annotations
@@ -19,41 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from receiver.decode.attribute_keys import (
+    GEN_AI_KEYS,
+    GEN_AI_PREFIXES,
+    RESOURCE_KEYS,
+    SESSION_KEYS,
+    THREAD_KEY,
+    TURN_KEY,
+)
 from receiver.decode.attribute_lists import AttributeLists
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import Index, RecordColumns
 
-SESSION_KEYS = (
-    "session.id",
-    "gen_ai.conversation.id",
-    "conversation.id",
-    "conversation_id",
-    "copilot_chat.session_id",
-    "langfuse.session.id",
-    "traceloop.association.properties.session_id",
-    "traceloop.association.properties.conversation_id",
-    "traceloop.association.properties.thread_id",
-)
-"""The first of these that is a string and not empty is the session."""
-THREAD_KEY, TURN_KEY = "thread.id", "turn.id"
-"""Codex's spans name the session so; elsewhere ``thread.id`` is a thread of the operating system."""
-RESOURCE_KEYS = ("session.id", "gen_ai.conversation.id")
-"""What a resource says counts for records that say nothing themselves."""
-GEN_AI_KEYS = frozenset(
-    {"openinference.span.kind", "llm.request.type", "traceloop.span.kind", "langfuse.observation.type"}
-)
-"""Keys that only spans of model calls, tools and agents have."""
-GEN_AI_PREFIXES = (
-    "gen_ai.",
-    "claude_code.",
-    "qwen-code.",
-    "gemini_cli.",
-    "codex.",
-    "copilot_chat.",
-    "github.copilot.",
-    "opencode.",
-)
-"""How other such keys begin, and the names of an agent's spans and events."""
 _EVENT_NAME = "event.name"
 _Flags = NDArray[np.bool_]
 

@@ -40,18 +40,18 @@ class LocalVectors:
 
     async def looked_up(self) -> None:
         """Return when the model has been looked up, or could not be for a minute."""
-        await asyncio.wait({self._embedded.receiver.opening}, timeout=_LOOK_UP_S)
+        await asyncio.wait({self._embedded.receiver.answering.opening}, timeout=_LOOK_UP_S)
 
     def unknown_model(self) -> str | None:
         """Return why the configured model cannot be used, or None; no model at all is no reason."""
-        embedder = self._embedded.receiver.vectors.embedder
+        embedder = self._embedded.receiver.answering.vectors.embedder
         if not self._embedded.receiver.settings.embed.enabled or embedder.dimension:
             return None
         return embedder.unavailable_reason
 
     def unavailable(self) -> str | None:
         """Return why there are no vectors, or None."""
-        embedder = self._embedded.receiver.vectors.embedder
+        embedder = self._embedded.receiver.answering.vectors.embedder
         return None if embedder.dimension else embedder.unavailable_reason or "there is no embedding model"
 
     def checked(self, embedding: Any) -> NDArray[np.float32]:
@@ -60,7 +60,7 @@ class LocalVectors:
         Raises:
             ValidationError: It is none, has the wrong length, or is zero.
         """
-        dimension = self._embedded.receiver.vectors.embedder.dimension
+        dimension = self._embedded.receiver.answering.vectors.embedder.dimension
         try:
             vector = np.asarray(embedding, dtype=np.float32)
         except (TypeError, ValueError):
@@ -79,7 +79,7 @@ class LocalVectors:
         """Make these the vectors of the text of a trace's newest span, in the place of those that it has."""
         rows = (await self._embedded.ask("sql", {"query": [_TEXT % trace_id]}))["rows"]
         for (text,) in rows:
-            await self._embedded.receiver.vectors.keep([TextVectors(UUID(text), vectors)])
+            await self._embedded.receiver.answering.vectors.keep([TextVectors(UUID(text), vectors)])
 
     async def search(
         self, vector: NDArray[np.float32], filters: Filters, limit: int, threshold: float

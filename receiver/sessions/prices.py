@@ -18,11 +18,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from receiver.config import PRICES_FILE
 from receiver.errors import ConfigError
 from receiver.sessions.models import canonical
 from receiver.sessions.tokens import Tokens
 
-DEFAULT_FILE = Path("config/prices.yaml")
 _PACKAGED = "prices.yaml"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml takes a tenth of the time, at every start
 _BOUNDARIES = "-@:"
@@ -105,7 +105,7 @@ def load_prices(path: str = "") -> PriceTable:
     Raises:
         ConfigError: A named file is missing, or a file is no price table; the message names file, model and field.
     """
-    file = Path(path) if path else DEFAULT_FILE
+    file = Path(path) if path else PRICES_FILE
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError as error:

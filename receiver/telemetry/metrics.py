@@ -61,6 +61,7 @@ SCRAPED_GAUGES: Mapping[str, str] = {
     "otlp_receiver_damaged_requests": "Those of them whose bytes changed on disk.",
     "otlp_receiver_embedding_pending_texts": "Distinct texts that have no vector yet.",
     "otlp_receiver_texts_with_vector": "Distinct texts that have a vector.",
+    "otlp_receiver_rows_with_known_place": "Spans and log records that a question by id finds without looking for them.",
     "otlp_receiver_store_bytes": "Size of the database file and its write-ahead log.",
     "otlp_receiver_store_writable": "1 unless the last store transaction or checkpoint failed.",
     "otlp_receiver_disk_free_bytes": "Free bytes on the disk of the data directory.",

@@ -40,7 +40,7 @@ async def test_texts_are_found_by_meaning_before_they_have_their_new_vectors(tmp
     await access.close()
 
     access = await _opened(tmp_path, "auto")
-    service, vectors = access.receiver.service, access.receiver.vectors
+    service, vectors = access.receiver.answering.service, access.receiver.answering.vectors
     before = await service.search("payment refused by the bank", limit=1)
     assert (before.mode, before.pending, before.note) == ("meaning", 2, None)
     assert (len(vectors), vectors.stand_ins) == (2, 2)

@@ -6,21 +6,23 @@ is nothing to tell its client.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from receiver.decode.compiled.library import CompiledRequests
 from receiver.decode.compiled.request_columns import RequestColumns
-from receiver.decode.decoder import ColumnDecoder
 from receiver.decode.message_count import MessageLimit
-from receiver.decode.redact import Redactor
 from receiver.errors import PermanentError
-from receiver.ports import Columns, DecodedGroup, Encoding, ExportRequest, Outcome, Verdict
+from receiver.ports import Columns, DecodedGroup, Decoder, Encoding, ExportRequest, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from receiver.decode.redact import Redactor
 
 _SUCCESS = Outcome()
 _PART_RECORDS = 122_880
 """Of requests that are flattened together; of empty records 4 MiB hold two million, of 180 bytes each as rows."""
 _LEAST_MESSAGE_BYTES = 2
-_SMALL_BYTES = 512 << 10  # what ``careful`` does not cut it does not count
+_SMALL_BYTES = 512 << 10  # what the careful decoder does not cut it does not count
 
 
 class ScanningDecoder:
@@ -28,7 +30,7 @@ class ScanningDecoder:
 
     def __init__(
         self,
-        careful: ColumnDecoder,
+        make_careful: Callable[[], Decoder],
         compiled: CompiledRequests,
         *,
         message_limit: MessageLimit,
@@ -38,13 +40,15 @@ class ScanningDecoder:
         """Put the scan before a decoder that treats every request.
 
         Args:
-            careful: Takes what the scan does not.
+            make_careful: Returns the decoder that takes what the scan does not; called with the first such request,
+                because Arrow and NumPy come with it.
             compiled: The library.
             message_limit: Counts the messages of large requests, before anything of them is kept.
             max_messages: How many a request may hold.
-            redactor: The one of ``careful``; what a rule may concern is for ``careful``.
+            redactor: The careful decoder's; what a rule may concern is for that one.
         """
-        self._careful = careful
+        self._make_careful = make_careful
+        self._careful: Decoder | None = None
         self._compiled = compiled
         self._message_limit = message_limit
         self._max_messages = max_messages
@@ -63,7 +67,7 @@ class ScanningDecoder:
         ]
         bodies = [requests[n].body for n in places]
         found = self._compiled.scan(signal, bodies, max_messages=self._max_messages)
-        records = found.records.tolist()
+        records = found.records
         if self._redactor is not None:
             for at, concerned in enumerate(self._redactor.concerned(bodies)):
                 if concerned:
@@ -71,9 +75,7 @@ class ScanningDecoder:
         columns: list[Columns] = []
         taken: list[bytes] = []
         total = 0
-        for n, body, count, identifiable in zip(
-            places, bodies, records, found.identifiable.tolist(), strict=True
-        ):
+        for n, body, count, identifiable in zip(places, bodies, records, found.identifiable, strict=True):
             if count >= 0:
                 verdicts[n] = Verdict(body, count, _SUCCESS, identifiable)
                 total += count
@@ -86,6 +88,7 @@ class ScanningDecoder:
             columns.append(RequestColumns.of(signal, taken, total))
         rest = [n for n, verdict in enumerate(verdicts) if verdict is None]
         if rest:
+            self._careful = self._careful or self._make_careful()
             decoded = self._careful.decode([requests[n] for n in rest])
             for n, verdict in zip(rest, decoded.verdicts, strict=True):
                 verdicts[n] = verdict

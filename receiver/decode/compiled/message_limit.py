@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from receiver.decode.compiled.library import address_of
 from receiver.decode.message_count import refuse_too_many, shape_numbers, too_many_messages
 from receiver.signals import Signal
 
@@ -22,7 +23,7 @@ class CompiledMessageLimit:
         """Return if the request holds at most ``limit`` messages; see :func:`refuse_too_many`."""
         numbers = shape_numbers(signal)
         found = self._library.otlp_count(
-            numbers.ctypes.data, len(numbers), body, len(body), min(limit, _MAX_LIMIT)
+            address_of(numbers), len(numbers), body, len(body), min(limit, _MAX_LIMIT)
         )
         if found == _TOO_MANY:
             raise too_many_messages(limit)

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from receiver.decode.attribute_lists import FlattenConnection
-from receiver.decode.compiled.library import CompiledRequests, RawTable
+from receiver.decode.compiled.library import CompiledRequests
 from receiver.decode.compiled.schemas import SCHEMAS
+from receiver.decode.compiled.tables import RawTable, tables_of
 from receiver.decode.dimensions import Dimensions
 from receiver.decode.flatten_metrics import metric_ids
 from receiver.decode.identifiers import uuids_of
@@ -41,8 +42,8 @@ class CompiledFlattener:
         self._texts = texts
 
     def flatten(self, signal: Signal, bodies: list[bytes], dimensions: Dimensions) -> dict[str, pa.Table]:
-        """Return the rows by table name; raises like :meth:`CompiledRequests.flatten`."""
-        raw = self._compiled.flatten(signal, bodies)
+        """Return the rows by table name; raises like :func:`tables_of`."""
+        raw = tables_of(self._compiled, signal, bodies)
         envelopes = self._envelopes(raw, dimensions)
         if signal is Signal.METRICS:
             return self._metrics(raw, envelopes)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from receiver.decode.hot_attributes import LOG_ATTRIBUTES, SPAN_ATTRIBUTES
-from receiver.decode.session_columns import (
+from receiver.decode.attribute_keys import (
     GEN_AI_KEYS,
     GEN_AI_PREFIXES,
+    HOT_OF_LOGS,
+    HOT_OF_SPANS,
     SESSION_KEYS,
     THREAD_KEY,
     TURN_KEY,
@@ -19,7 +18,7 @@ _LIST, _ENTRY = "\x1e", "\x1f"
 
 def rules_text() -> bytes:
     """Return the lists in the order in which ``src/keys.rs`` reads them."""
-    integers = [name for name, kind in (SPAN_ATTRIBUTES | LOG_ATTRIBUTES).items() if kind == pa.int64()]
+    integers = [name for name, kind in {**HOT_OF_SPANS, **HOT_OF_LOGS}.items() if kind == "int64"]
     lists = [
         NAMING_KEYS,
         CONTENT_KEYS,
@@ -30,8 +29,8 @@ def rules_text() -> bytes:
         (TURN_KEY,),
         sorted(GEN_AI_KEYS),
         GEN_AI_PREFIXES,
-        SPAN_ATTRIBUTES,
-        LOG_ATTRIBUTES,
+        HOT_OF_SPANS,
+        HOT_OF_LOGS,
         integers,
     ]
     return _LIST.join(_ENTRY.join(entries) for entries in lists).encode()

@@ -72,6 +72,10 @@ class LateIndex:
         """Return the nearest."""
         return index_of(self._rows).search(vector, limit)
 
+    def similarities(self, vector: Any, texts: Any) -> Any:
+        """Return the cosine of each of these texts."""
+        return index_of(self._rows).similarities(vector, texts)
+
 
 @pytest.fixture
 def begun() -> threading.Semaphore:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.support.command_line import clean_environment, otlp_receiver
@@ -24,6 +25,7 @@ ANY_PORTS = (
     "--query-endpoint",
     "localhost:0",
 )
+_LOG_RECORD = b'{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "%s"}]}]}]}'
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -113,6 +115,24 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
             rest = rest_of_output(process)
     assert process.returncode == 128 + signal.SIGTERM
     assert rest.strip() == "stopped at once; what was acknowledged is on disk"
+
+
+def test_a_stop_before_the_store_is_open_says_so(tmp_path: Path) -> None:
+    """It counts what waits in the spool, not what was loaded by the runs before, and does not speak of a time limit."""
+    with ReceiverProcess(tmp_path / "data") as earlier:
+        earlier.send("/v1/logs", _LOG_RECORD % b"1")
+        earlier.flush()
+        earlier.stop()
+    held = duckdb.connect(str(tmp_path / "data" / "telemetry.duckdb"))
+    try:
+        with ReceiverProcess(tmp_path / "data") as receiver:
+            receiver.send("/v1/logs", _LOG_RECORD % b"2")
+            stopped = receiver.stop()
+    finally:
+        held.close()
+    assert "stopped; 1 request in the spool will be stored at the next start" in stopped.output
+    assert "requests that wait in the spool for the next start: 1" in receiver.log
+    assert "not everything was loaded" not in receiver.log
 
 
 def test_an_empty_endpoint_switches_a_listener_off(tmp_path: Path) -> None:

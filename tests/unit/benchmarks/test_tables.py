@@ -13,7 +13,7 @@ from tests.benchmarks.tables import markdown
 
 _LATENCY = {"p50": 1.0, "p95": 2.0, "p99": 3.0, "max": 4.0}
 _RUN = {
-    "plan": "a", "signal": "traces", "payload": "realistic", "transport": "grpc", "batch": 512, "rate": 0.0,
+    "plan": "a", "signal": "traces", "payload": "realistic", "transport": "grpc", "batch": 512, "rate": 0.0, "seconds": 60.0,
     "acknowledged_per_s": 1024, "answer_ms": _LATENCY, "queryable_ms": _LATENCY, "cpu_s_per_million": 5.0,
     "stage_cpu_s_per_million": {"store": 2.0}, "cores": 0.5, "generator_cpu_us_per_record": 0.5,
     "idle_rss_mb": 100, "peak_rss_mb": 200, "bytes_per_record": 90, "texts": 7, "texts_waiting": 3,
