@@ -81,10 +81,12 @@ async def texts_of(requests: list[tuple[Signal, bytes, Encoding]]) -> tuple[int,
             for signal, body, encoding in requests:
                 await receiver.receiver.intake.accept(ExportRequest(signal, body, encoding), wait_s=30)
             await receiver.flush()
-            counted = await receiver.receiver.service.sql(
+            counted = await receiver.receiver.answering.service.sql(
                 "SELECT (SELECT count(text_id) FROM spans) + (SELECT count(text_id) FROM logs)"
             )
-            texts = await receiver.receiver.service.sql("SELECT DISTINCT model_text FROM texts ORDER BY ALL")
+            texts = await receiver.receiver.answering.service.sql(
+                "SELECT DISTINCT model_text FROM texts ORDER BY ALL"
+            )
         finally:
             await receiver.close()
     return int(counted.rows[0][0]), [str(row[0]) for row in texts.rows]

@@ -1,10 +1,14 @@
 """What a store costs as it grows: ingest of the last million, file, memory, start and questions at each size.
 
-    python -m tests.benchmarks.growth [--sizes 1000000 10000000 50000000] [--folder .] [--output growth]
+    python -m tests.benchmarks.growth [--sizes 1000000 10000000 50000000] [--turns 3] [--folder .] [--output growth]
 
-Each size has a data directory of its own, filled up to the last million (:mod:`tests.benchmarks.store_filler`), which
-a real receiver then takes in from the load generator, as fast as it answers. Writes ``OUTPUT.json`` and ``OUTPUT.md``. 50
-million spans need about 12 GB of disk; each directory is deleted before the next one is made.
+Each size has a data directory of its own, filled (:mod:`tests.benchmarks.store_filler`) up to the last million. That
+comes from the load generator, as fast as a real receiver answers, in turns: a receiver on an empty directory takes in a
+share of the first million, then one on the filled directory an equal share of the last, and again, so that both
+have the same hour of the machine. A receiver is measured when its readers know the places of all rows
+(``otlp_receiver_rows_with_known_place``), alone. Reported are the median of the turns, and the ratio of each turn's
+two. Writes ``OUTPUT.json`` and ``OUTPUT.md``. 50 million spans need about 12 GB of disk; each directory is deleted before
+the next one is made.
 """
 
 from __future__ import annotations
@@ -12,8 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +29,79 @@ from tests.support.receiver_process import ReceiverProcess
 
 _LAST = 1_000_000
 _PROBE_S = 5.0
+_WARM_S = 1.0
+_KNOWN_WITHIN_S = 300.0
+_LOOK_S = 0.2
+_KNOWN = "otlp_receiver_rows_with_known_place"
 
 
-def one_size(folder: Path, spans: int, *, embedded: int, rounds: int) -> dict[str, Any]:
+def one_size(folder: Path, spans: int, *, turns: int, embedded: int, rounds: int) -> dict[str, Any]:
     """Return the figures of a store of about so many spans."""
     filled = fill(folder, spans=max(spans - _LAST, 122_880), texts=100_000, hours=72.0, embedded=embedded)
-    found: dict[str, Any] = {"filled": filled}
-    started = time.perf_counter()
-    with ReceiverProcess(folder) as receiver:
-        found["listening_s"] = round(time.perf_counter() - started, 2)
-        receiver.stats()
-        found["store_open_s"] = round(time.perf_counter() - started, 2)
-        found["idle_rss_mb"] = queries.memory_mb(receiver.pid, "VmRSS")
-        found["ingest_spans_per_s"] = _ingest_the_last(receiver)
-        found["spans"] = receiver.stats()["records"]["spans"]
-        found["peak_rss_mb"] = queries.memory_mb(receiver.pid, "VmHWM")
-        receiver.stop()
+    found: dict[str, Any] = {"filled": filled, "first_per_s": [], "last_per_s": []}
+    with tempfile.TemporaryDirectory(dir=folder.parent) as empty:
+        for turn in range(turns):
+            with ReceiverProcess(Path(empty, "data")) as receiver:
+                found["first_per_s"].append(_ingest_a_share(receiver, _LAST // turns))
+                receiver.stop()
+            started = time.perf_counter()
+            with ReceiverProcess(folder) as receiver:
+                opened = {"listening_s": round(time.perf_counter() - started, 2)}
+                receiver.stats()
+                opened["store_open_s"] = round(time.perf_counter() - started, 2)
+                opened["idle_rss_mb"] = queries.memory_mb(receiver.pid, "VmRSS")
+                if not turn:
+                    found |= opened
+                found["last_per_s"].append(_ingest_a_share(receiver, _LAST // turns))
+                found["spans"] = receiver.stats()["records"]["spans"]
+                found["peak_rss_mb"] = queries.memory_mb(receiver.pid, "VmHWM")
+                receiver.stop()
     file_bytes = sum(each.stat().st_size for each in folder.glob("telemetry.duckdb*"))
     found["file_gb"] = round(file_bytes / 1e9, 2)
     found["queries"] = queries.run(folder, rounds=rounds, load_s=0.0, think_s=0.25)
     return found
 
 
-def _ingest_the_last(receiver: ReceiverProcess) -> int:
-    """Return stored spans a second over about the last million; the generator runs until it has sent them."""
+def _ingest_a_share(receiver: ReceiverProcess, share: int) -> int:
+    """Return stored spans a second over a share of a million, by a receiver that has nothing else to do."""
+    queries.sent(
+        receiver, seconds=_WARM_S, rate=0.0
+    )  # what is loaded with the first rows is no matter of size
+    _wait_for_places(receiver)
     stored, seconds = 0, 0.0
-    while stored < _LAST:
+    while stored < share:
         took, acknowledged = queries.sent(receiver, seconds=_PROBE_S, rate=0.0)
         seconds += took
         stored += acknowledged["stored"]
     return round(stored / seconds)
 
 
+def _wait_for_places(receiver: ReceiverProcess) -> None:
+    """Return when the readers have learnt where all rows are.
+
+    Raises:
+        SystemExit: They do not get there.
+    """
+    records = receiver.stats()["records"]
+    deadline = time.monotonic() + _KNOWN_WITHIN_S
+    while _gauge(receiver, _KNOWN) < records["spans"] + records["log_records"]:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"void: places of rows are not known within {_KNOWN_WITHIN_S:.0f} s")
+        time.sleep(_LOOK_S)
+
+
+def _gauge(receiver: ReceiverProcess, name: str) -> float:
+    with urllib.request.urlopen(f"http://{receiver.query}/metrics", timeout=60) as answer:
+        lines = answer.read().decode().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
+
+
 def table(sizes: list[dict[str, Any]]) -> str:
     """Return all sizes side by side as Markdown."""
     rows: dict[str, list[str]] = {
-        "ingest of the last million, spans/s": [f"{each['ingest_spans_per_s']:,}" for each in sizes],
+        "ingest of the first million, spans/s": [_spread(each["first_per_s"]) for each in sizes],
+        "ingest of the last million, spans/s": [_spread(each["last_per_s"]) for each in sizes],
+        "last to first, turn by turn": [_ratios(each) for each in sizes],
         "file, GB": [str(each["file_gb"]) for each in sizes],
         "resident idle, MB": [str(each["idle_rss_mb"]) for each in sizes],
         "resident peak of the ingest, MB": [str(each["peak_rss_mb"]) for each in sizes],
@@ -79,12 +122,22 @@ def table(sizes: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, *(f"| {name} | " + " | ".join(values) + " |" for name, values in rows.items())])
 
 
+def _spread(rates: list[int]) -> str:
+    return f"{statistics.median(rates):,.0f} ({min(rates):,} to {max(rates):,})"
+
+
+def _ratios(size: dict[str, Any]) -> str:
+    ratios = [last / first for first, last in zip(size["first_per_s"], size["last_per_s"], strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 10_000_000, 50_000_000])
+    parser.add_argument("--turns", type=int, default=3, help="of which each ingests a share of the million")
     parser.add_argument("--folder", default=".", help="where the data directories are made")
     parser.add_argument("--embedded", type=int, default=2_000, help="texts that the real model embeds")
     parser.add_argument("--rounds", type=int, default=30)
@@ -94,7 +147,10 @@ def main() -> None:
     for spans in options.sizes:
         parent = Path(tempfile.mkdtemp(dir=options.folder))
         try:
-            sizes.append(one_size(parent / "data", spans, embedded=options.embedded, rounds=options.rounds))
+            data = parent / "data"
+            sizes.append(
+                one_size(data, spans, turns=options.turns, embedded=options.embedded, rounds=options.rounds)
+            )
         finally:
             shutil.rmtree(parent)
         print(json.dumps(sizes[-1]), flush=True)

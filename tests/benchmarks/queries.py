@@ -226,10 +226,14 @@ async def answered_inside(folder: Path, sample: Sample, rounds: int) -> dict[str
     access = await EmbeddedReceiver.open(settings)
     try:
         receiver = access.receiver
-        index, service, model = receiver.vectors, receiver.service, receiver.vectors.embedder.model
-        ids, vectors = await asyncio.to_thread(_all_vectors, receiver.reader.vectors(model))
+        index, service, model = (
+            receiver.answering.vectors,
+            receiver.answering.service,
+            receiver.answering.vectors.embedder.model,
+        )
+        ids, vectors = await asyncio.to_thread(_all_vectors, receiver.answering.reader.vectors(model))
         chance = np.random.default_rng(4)
-        questions = [(await receiver.vectors.embedder.embed([each]))[0][0] for each in QUESTIONS]
+        questions = [(await receiver.answering.vectors.embedder.embed([each]))[0][0] for each in QUESTIONS]
         near = vectors[chance.integers(0, len(vectors), 180)]
         noisy = near + chance.standard_normal(near.shape, dtype=np.float32) * np.float32(0.02)
         asked = [*questions, *(noisy / np.linalg.norm(noisy, axis=1, keepdims=True))]

@@ -164,7 +164,7 @@ def _steady(limits: dict[str, Any], runs: list[Run]) -> str:
     rows = []
     for some in by_plan(runs):
         for number, run in enumerate(some, 1):
-            rows.append([f"{_what(run)}, run {number}", *_steady_row([run])])
+            rows.append([f"{_what(run)}, {run['seconds']:.0f} s, run {number}", *_steady_row([run])])
         if len(some) > 1:
             rows.append([f"**{_what(some[0])}, median of {len(some)}**", *_steady_row(some)])
     sync = limits["disk"]["fsync_ms"]["p99"]

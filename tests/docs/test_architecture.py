@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receiver.api import imports
-from receiver.app import listeners
+from receiver.app import query_listener
 from receiver.decode import decoder, flattener, texts
 from receiver.embed import pool
 from receiver.embed import worker as embed_worker
@@ -35,7 +35,7 @@ _MIB = 20
         f"{pool.MAX_WAITING} batches in the pool",
         f"niced by {embed_worker._NICENESS}",
         f"{read_pool._WAITING_PER_READER} times as many waiting",
-        f"{listeners._QUERY_CONNECTIONS} on the query listener",
+        f"{query_listener._CONNECTIONS} on the query listener",
         f"{imports._BODIES} bodies at a time, of at most {imports.LARGEST_BODY >> _MIB} MiB",
         {0.5: "less half a second"}[transport_handover.MARGIN_S],
     ],

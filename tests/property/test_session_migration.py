@@ -25,10 +25,10 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from receiver.config import LimitsConfig
+from receiver.decode.attribute_keys import GEN_AI_KEYS, GEN_AI_PREFIXES, SESSION_KEYS, THREAD_KEY, TURN_KEY
 from receiver.decode.decoder import ColumnDecoder
 from receiver.decode.flattener import ColumnFlattener
 from receiver.decode.nested_values import NestedValues
-from receiver.decode.session_columns import GEN_AI_KEYS, GEN_AI_PREFIXES, SESSION_KEYS, THREAD_KEY, TURN_KEY
 from receiver.ports import ExportRequest
 from receiver.signals import Signal
 from receiver.store.migrate import migrate, migrations
