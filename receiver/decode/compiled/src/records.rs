@@ -2,7 +2,7 @@
 //!
 //! Source: <https://github.com/open-telemetry/opentelemetry-proto>
 
-use crate::wire::{boolean, int32, once, sint32, uint32, utf8, varint, Fields, Read, Unusual, Wire};
+use crate::wire::{boolean, check_utf8, int32, once, sint32, uint32, varint, Fields, Read, Unusual, Wire};
 
 type Bytes<'a> = &'a [u8];
 
@@ -232,5 +232,5 @@ message! {
 
 /// Refuses strings that are not UTF-8.
 pub fn all_utf8(strings: &[Bytes<'_>]) -> Read<()> {
-    strings.iter().try_for_each(|text| utf8(text).map(|_| ()))
+    strings.iter().try_for_each(|text| check_utf8(text))
 }

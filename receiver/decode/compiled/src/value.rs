@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::wire::{boolean, first_bytes, lone_bytes, once, utf8, Fields, Read, Unusual, Wire};
+use crate::wire::{boolean, check_utf8, first_bytes, lone_bytes, once, Fields, Read, Unusual, Wire};
 
 /// Levels of arrays and key-value lists that are opened here; the reference decoder goes deeper.
 const DEPTH: usize = 32;
@@ -83,7 +83,7 @@ pub fn check_attributes<'a>(
     let mut count = 0;
     for pair in pairs {
         let (key, value) = key_value(pair)?;
-        utf8(key)?;
+        check_utf8(key)?;
         check_value(value, 0, &mut count)?;
         visit(key, value)?;
     }
@@ -96,7 +96,7 @@ pub fn check_value(value: Value<'_>, depth: usize, count: &mut usize) -> Read<()
         return Err(Unusual);
     }
     match value {
-        Value::String(bytes) => utf8(bytes).map(|_| ()),
+        Value::String(bytes) => check_utf8(bytes),
         Value::Array(bytes) => {
             for_each_element(bytes, depth, |element| {
                 check_value(Value::read(element)?, depth + 1, count)
@@ -106,7 +106,7 @@ pub fn check_value(value: Value<'_>, depth: usize, count: &mut usize) -> Read<()
             let mut keys = Vec::new();
             for_each_element(bytes, depth, |pair| {
                 let (key, value) = key_value(pair)?;
-                utf8(key)?;
+                check_utf8(key)?;
                 keys.push(key);
                 check_value(value, depth + 1, count)
             })?;

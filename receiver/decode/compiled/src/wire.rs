@@ -153,3 +153,17 @@ pub fn boolean(value: u64) -> Read<bool> {
 pub fn utf8(bytes: &[u8]) -> Read<&str> {
     std::str::from_utf8(bytes).map_err(|_| Unusual)
 }
+
+/// Fails unless the bytes are UTF-8. Most strings are short and ASCII, which takes a third of the time that way.
+#[inline]
+pub fn check_utf8(bytes: &[u8]) -> Read<()> {
+    let mut words = bytes.chunks_exact(8);
+    let high = words.by_ref().fold(0u64, |high, word| {
+        high | word.try_into().map_or(u64::MAX, u64::from_le_bytes)
+    });
+    let rest = words.remainder().iter().fold(0u8, |high, byte| high | byte);
+    if (high | u64::from(rest)) & 0x8080_8080_8080_8080 == 0 {
+        return Ok(());
+    }
+    utf8(bytes).map(|_| ())
+}
