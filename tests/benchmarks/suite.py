@@ -63,6 +63,8 @@ def plans(extent: Extent, base: Plan) -> Iterator[tuple[str, Plan, int]]:
         replace(full_speed, transport="http"),
         replace(full_speed, signal=Signal.LOGS),
         replace(full_speed, signal=Signal.METRICS),
+        replace(full_speed, signal=Signal.LOGS, payload="small"),
+        replace(full_speed, signal=Signal.METRICS, payload="small"),
     ):
         yield "throughput", plan, extent.throughput_runs
     for transport in extent.transports:
