@@ -116,7 +116,8 @@ def one_run(plan: Plan, folder: Path) -> dict[str, Any]:
     """
     environment = {"OTLP_RECEIVER_EMBED__ENABLED": str(plan.embed).lower()}
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        data, times = Path(name, "data"), Path(name, "times.npy")
+        home = Path(name).absolute()  # the receiver has another working directory
+        data, times = home / "data", home / "times.npy"
         with ReceiverProcess(
             data, environment=environment, module="tests.benchmarks.named_threads"
         ) as receiver:

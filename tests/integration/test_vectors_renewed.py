@@ -49,3 +49,27 @@ async def test_texts_are_found_by_meaning_before_they_have_their_new_vectors(tmp
     assert (after.mode, after.pending, len(vectors), vectors.stand_ins) == ("meaning", 0, 2, 0)
     assert [found["text"] for found in (*before.results, *after.results)] == [_TEXTS[0]] * 2
     await access.close()
+
+
+async def test_an_index_that_was_made_from_the_store_is_kept(tmp_path: Path) -> None:
+    """Its file was lost: the start that makes it anew saves it, so that the next one reads it."""
+    access = await _opened(tmp_path, "auto")
+    index = access.receiver.settings.index_path
+    request = ExportRequest(
+        Signal.LOGS, logs(LogRecord(time_unix_nano=1, body=AnyValue(string_value=_TEXTS[0])))
+    )
+    await access.receiver.intake.accept(request, wait_s=10)
+    await access.flush(embeddings=True)
+    await access.close()
+    index.unlink()
+
+    access = await _opened(tmp_path, "auto")
+    await access.receiver.answering.vectors.wait_idle()
+    await access.close()
+    assert index.exists()
+    made_at = index.stat().st_mtime_ns
+    access = await _opened(tmp_path, "auto")
+    await access.receiver.answering.vectors.wait_idle()
+    assert len(access.receiver.answering.vectors) == 1
+    await access.close()
+    assert index.stat().st_mtime_ns == made_at
