@@ -1,6 +1,7 @@
 //! Attribute lists as JSON objects, and what else their keys ask for.
 
-use crate::columns::{Numbers, Strings};
+use crate::columns::Strings;
+use crate::hot::Hot;
 use crate::keys::{Class, Keys, Rules};
 use crate::value::{key_value, separate, write_value, Value};
 use crate::wire::Read;
@@ -180,32 +181,6 @@ impl<'a> Told<'a> {
 
     /// The typed columns: each holds a value only where the attribute has its type.
     pub fn push_hot(&self, columns: &mut [Hot]) -> Read<()> {
-        for (value, column) in self.hot.iter().zip(columns) {
-            match column {
-                Hot::Strings(strings) => match value {
-                    Some(Value::String(text)) => strings.push(text)?,
-                    _ => strings.push_option(None)?,
-                },
-                Hot::Integers(numbers) => match value {
-                    Some(Value::Int(number)) => numbers.push(*number),
-                    _ => numbers.push_option(None),
-                },
-            }
-        }
-        Ok(())
-    }
-}
-
-pub enum Hot {
-    Strings(Strings),
-    Integers(Numbers<i64>),
-}
-
-impl crate::columns::Column for Hot {
-    fn finish(self, buffers: &mut Vec<crate::columns::Buffer>) {
-        match self {
-            Hot::Strings(strings) => strings.finish(buffers),
-            Hot::Integers(numbers) => numbers.finish(buffers),
-        }
+        self.hot.iter().zip(columns).try_for_each(|(value, column)| column.push(value.as_ref()))
     }
 }

@@ -1,7 +1,7 @@
 //! What an attribute's key means: typed columns, sessions, texts. The rules come from Python, once.
 
-use crate::attributes::Hot;
 use crate::columns::{Numbers, Strings};
+use crate::hot::Hot;
 use crate::interner::Interner;
 use crate::value::write_key;
 use crate::wire::{Read, Unusual};

@@ -11,6 +11,7 @@ mod contents;
 mod count;
 mod envelopes;
 mod forms;
+mod hot;
 mod identifiers;
 mod interface;
 mod interner;

@@ -1,8 +1,9 @@
 //! Log records to the columns of the table `logs`.
 
-use crate::attributes::{Hot, Objects, Told};
+use crate::attributes::{Objects, Told};
 use crate::columns::{span_id, Flags, Ids, Numbers, Strings};
 use crate::envelopes::{for_each_record, Envelopes};
+use crate::hot::Hot;
 use crate::keys::Keys;
 use crate::lines::{Limit, Lines};
 use crate::records::LogRecord;

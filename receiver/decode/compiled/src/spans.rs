@@ -1,8 +1,9 @@
 //! Spans to the columns of the table `spans`.
 
-use crate::attributes::{Attribute, Hot, Objects, Told};
+use crate::attributes::{Attribute, Objects, Told};
 use crate::columns::{span_id, Flags, Ids, Lists, Numbers, Strings};
 use crate::envelopes::{for_each_record, Envelopes};
+use crate::hot::Hot;
 use crate::keys::Keys;
 use crate::lines::{Limit, Lines, Piece};
 use crate::records::{Event, Link, Span, Status};
