@@ -259,7 +259,6 @@ class Loader:
         self.let_go()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-        await self.checkpoints.forgotten()
         writer = self._transactions.writer
         if writer is not None and not self._is_wrong:
             # The transaction in hand may have been completed, and nobody was left to note its position.

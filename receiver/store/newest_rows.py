@@ -37,8 +37,8 @@ def newest_rows(cursor: duckdb.DuckDBPyConnection, signal: Signal, first: int) -
     ).fetchnumpy()
 
     def column(name: str) -> NDArray[np.uint64]:
-        values: Any = found[name]
-        return np.asarray(np.ma.filled(values, 0) if np.ma.isMaskedArray(values) else values, dtype=np.uint64)
+        values: Any = np.ma.filled(found[name], 0)  # an array without a mask stays as it is
+        return np.asarray(values, dtype=np.uint64)
 
     return NewestRows(
         np.asarray(found["place"], dtype=np.int64),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from receiver.questions import Filters
 from receiver.signals import Signal
 from receiver.store.newest_rows import NewestRows, newest_rows
-from receiver.store.row_places import LOW_32, NO_OWNER, STRETCH_ROWS, RowPlaces, Stretch
+from receiver.store.row_places import LOW_32, NO_OWNER, STRETCH_ROWS, RowPlaces, Stretch, low_64
 
 SIGNALS = (Signal.TRACES, Signal.LOGS)
 _ROWS_PER_PASSING = 8
@@ -206,7 +206,7 @@ def _state(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> _State:
     rows = {Signal.TRACES: int(spans), Signal.LOGS: int(logs)}
     if filters.service is None:
         return _State(int(retired or 0), rows, None)
-    lows = np.array([owner.int & 0xFFFF_FFFF_FFFF_FFFF for owner in owners or ()], dtype=np.uint64)
+    lows = np.array([low_64(owner) for owner in owners or ()], dtype=np.uint64)
     return _State(int(retired or 0), rows, np.unique(lows))
 
 

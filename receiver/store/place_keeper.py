@@ -230,9 +230,8 @@ def _facts(
     owner_ids, owners, owner_rows = np.unique(found["resource_id"], return_inverse=True, return_counts=True)
 
     def by_place(values: Any, dtype: Any) -> NDArray[Any]:
-        filled = np.ma.filled(values, 0) if np.ma.isMaskedArray(values) else values
         whole = np.zeros(rows, dtype=dtype)
-        whole[offsets] = filled
+        whole[offsets] = np.ma.filled(values, 0)  # an array without a mask stays as it is
         return keep(whole)
 
     return RowFacts(

@@ -98,7 +98,8 @@ def _sums(cursor: duckdb.DuckDBPyConnection, trace_ids: Sequence[UUID], found: P
     if found is not None:
         within, values = f"r.rowid IN (SELECT unnest(?::BIGINT[])) AND {within}", [found, *values]
     rows = cursor.execute(
-        "SELECT r.trace_id, count(*) AS spans, count(*) FILTER (r.status_code = 2) AS errors,"
+        "SELECT r.trace_id, count(*) AS spans,"
+        f" count(*) FILTER (r.status_code = {_ERROR}) AS errors,"
         " min(r.start_time_unix_nano) AS started,"
         " max(greatest(r.start_time_unix_nano, r.end_time_unix_nano)) AS ended,"
         " arg_min({'name': r.name, 'resource': r.resource_id, 'orphan': r.parent_span_id IS NOT NULL,"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from receiver.questions import Filters, NearTexts
 from receiver.signals import Signal
 from receiver.store.passing_rows import SIGNALS, PassingRows, Rows, TooManyRowsError
-from receiver.store.row_places import RowPlaces
+from receiver.store.row_places import RowPlaces, low_64
 
 ROUNDS = (12, 50, 200, 1000)
 """Texts that are looked at in turn until enough records pass the filters; after these, all of them."""
@@ -122,7 +122,7 @@ class _Hits:
         self.texts = len(self._similarities)
         if not new:
             return
-        lows = np.array([text_id.int & 0xFFFF_FFFF_FFFF_FFFF for text_id in new], dtype=np.uint64)
+        lows = np.array([low_64(text_id) for text_id in new], dtype=np.uint64)
         order = np.argsort(lows)
         lows = lows[order]
         for rows in passing.of_texts(lows):

@@ -41,6 +41,11 @@ def id_hash(value: UUID) -> int:
     return value.int & 0xFFFFFFFF
 
 
+def low_64(value: UUID) -> int:
+    """Return the low 64 bits of an id, as ``LOW_64`` does in SQL."""
+    return value.int & 0xFFFF_FFFF_FFFF_FFFF
+
+
 NO_OWNER = 0xFFFF
 """Of rows whose resource is one of too many to be numbered."""
 
