@@ -80,17 +80,17 @@ class Accounts:
             bucket.requests += requests
             bucket.records[signal] += records
 
-    def remove(self, rows: Iterable[tuple[int, str, int, int]]) -> None:
-        """Count requests that have left the queue; the same values as for :meth:`add`."""
+    def remove(self, buckets: Iterable[tuple[int, str, int, int, int]]) -> None:
+        """Count requests that have left the queue, by bucket and signal; the same values as for :meth:`add_bucket`."""
         with self._lock:
-            for sequence, signal, records, size in rows:
-                self._requests -= 1
+            for number, signal, requests, records, size in buckets:
+                self._requests -= requests
                 self._bytes -= size
-                bucket = self._buckets[sequence // BUCKET]
-                bucket.requests -= 1
+                bucket = self._buckets[number]
+                bucket.requests -= requests
                 bucket.records[signal] -= records
                 if not bucket.requests:
-                    del self._buckets[sequence // BUCKET]
+                    del self._buckets[number]
 
     def quarantine(self, signal: str, records: int, *, requests: int = 1, damaged: int = 0) -> None:
         """Count requests that are in quarantine now; negative numbers where they have left it."""

@@ -1,68 +1,103 @@
-"""The rows of requests in the queue: how they come, leave, and go to quarantine and back; each call part of a commit."""
+"""The rows of requests in the queue: how they come, leave, and go to quarantine and back."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from receiver.ports import SpoolEntry
+from receiver.spool import commit_views
+from receiver.spool.accounts import BUCKET
 from receiver.spool.pieces import joined
+from receiver.spool.spool_writer import SpoolWriter
 
-COUNTED = (
-    "sequence, signal, coalesce(CAST(records AS INTEGER), 0), coalesce(CAST(payload_bytes AS INTEGER), 0)"
-)
-"""What the accounts count; cast, because damaged bytes may have become another type."""
-_KEEP_KEYS = """INSERT INTO keys
-  SELECT sequence, key, coalesce(CAST(records AS INTEGER), 0), accepted_at_ns, outcome_rejected, outcome_message
-  FROM requests WHERE sequence BETWEEN ? AND ? AND key IS NOT NULL"""
 _STATEMENT_KEYS = 2048
 _STATEMENT_ROWS = 64
+_RECORDS = "coalesce(CAST(records AS INTEGER), 0)"  # damaged bytes may have become another type
+_BYTES = "coalesce(CAST(payload_bytes AS INTEGER), 0)"
+_LAST_OF_SLICE = f"""SELECT max(sequence) FROM (
+    SELECT sequence, row_number() OVER oldest AS number, total({_BYTES}) OVER oldest AS bytes
+    FROM (SELECT sequence, payload_bytes FROM requests WHERE sequence <= ? ORDER BY sequence LIMIT ?)
+    WINDOW oldest AS (ORDER BY sequence))
+  WHERE number = 1 OR bytes <= ?"""
+_COUNTED_IN_BUCKETS = f"""SELECT sequence / {BUCKET}, signal, count(*),
+    CAST(total({_RECORDS}) AS INTEGER), CAST(total({_BYTES}) AS INTEGER)
+  FROM requests WHERE sequence <= ? GROUP BY 1, 2"""
 
 Counted = tuple[int, str, int, int]
 """Sequence number, signal, records, bytes of payload."""
+CountedBucket = tuple[int, str, int, int, int]
+"""Number of the bucket, signal, requests, records, bytes of payload."""
 
 
 def insert(
-    connection: sqlite3.Connection,
+    writer: SpoolWriter,
     first: int,
     entries: Sequence[SpoolEntry],
     checksums: Sequence[int],
+    *,
     now: int,
+    totals: Mapping[str, tuple[int, int]],
 ) -> list[Counted]:
-    """Put the entries into the queue from sequence number ``first`` on; return what the accounts count."""
+    """Put the entries into the queue from sequence number ``first`` on, in one commit.
+
+    Args:
+        writer: Its turn is the caller's.
+        first: The first one's sequence number.
+        entries: What to put there.
+        checksums: Theirs.
+        now: When they were accepted, Unix time in nanoseconds.
+        totals: Accepted records and those of suppressed retries, by signal, to be added to the file's.
+
+    Returns:
+        What the accounts count.
+
+    Raises:
+        SpoolUnavailableError: Nothing of it is in the file.
+    """
     numbered = list(enumerate(entries, first))
-    _insert(
-        connection,
-        "requests",
-        [
-            (
-                *(sequence, e.signal.value, e.records, len(e.payload), checksum, now, e.key),
-                *(e.outcome.rejected, _storable(e.outcome.message)),
-            )
-            for (sequence, e), checksum in zip(numbered, checksums, strict=True)
-        ],
-    )
-    _insert(connection, "payloads", [(n, e.payload) for n, e in numbered if e.staged is None])
-    _insert(connection, "large_payloads", [(n, e.staged.number) for n, e in numbered if e.staged is not None])
-    _remember_imports(connection, [key for e in entries for key in e.import_keys])
+    rows: list[tuple[object, ...]] = [
+        (
+            *(sequence, e.signal.value, e.records, len(e.payload), checksum, now, e.key),
+            *(e.outcome.rejected, _storable(e.outcome.message)),
+            *((None, e.staged.number) if e.staged else (e.payload, None)),
+            None,
+        )
+        for (sequence, e), checksum in zip(numbered, checksums, strict=True)
+    ]
+    rows += [
+        (None, signal, accepted, *(None,) * 8, repeated) for signal, (accepted, repeated) in totals.items()
+    ]
+    import_keys = [key for e in entries for key in e.import_keys]
+    if len(rows) <= _STATEMENT_ROWS and not import_keys:
+        with writer.one_statement() as connection:
+            commit_views.append(connection, rows)
+    else:
+        with writer.commit() as connection:
+            for start in range(0, len(rows), _STATEMENT_ROWS):
+                commit_views.append(connection, rows[start : start + _STATEMENT_ROWS])
+            _remember_imports(connection, import_keys)
     return [(sequence, e.signal.value, e.records, len(e.payload)) for sequence, e in numbered]
 
 
-def delete(connection: sqlite3.Connection, first: int, last: int) -> list[int]:
-    """Take the requests from ``first`` to ``last`` out of the queue, keep their keys.
+def oldest(
+    connection: sqlite3.Connection, position: int, *, most: int, most_bytes: int
+) -> tuple[int, list[CountedBucket]] | None:
+    """Return the last of the oldest requests up to ``position`` that a short commit can take, and what they count.
 
-    Returns:
-        The numbers of their payloads that are in pieces; nobody names those from this commit on.
+    None: there is none up to there. The first one is taken however large it is. One row for many requests: each step
+    of a statement is a wait for the GIL.
     """
-    span = (first, last)
-    connection.execute(_KEEP_KEYS, span)
-    connection.execute("DELETE FROM payloads WHERE sequence BETWEEN ? AND ?", span)
-    staged = connection.execute("SELECT staged FROM large_payloads WHERE sequence BETWEEN ? AND ?", span)
-    unnamed = [number for (number,) in staged if isinstance(number, int)]
-    if unnamed:
-        connection.execute("DELETE FROM large_payloads WHERE sequence BETWEEN ? AND ?", span)
-    connection.execute("DELETE FROM requests WHERE sequence BETWEEN ? AND ?", span)
-    return unnamed
+    (last,) = connection.execute(_LAST_OF_SLICE, (position, most, most_bytes)).fetchone()
+    return None if last is None else (last, connection.execute(_COUNTED_IN_BUCKETS, (last,)).fetchall())
+
+
+def staged_payloads(connection: sqlite3.Connection, first: int, last: int) -> list[int]:
+    """Return the numbers of payloads in pieces that the requests from ``first`` to ``last`` name."""
+    staged = connection.execute(
+        "SELECT staged FROM large_payloads WHERE sequence BETWEEN ? AND ?", (first, last)
+    )
+    return [number for (number,) in staged if isinstance(number, int)]
 
 
 def copy_to_quarantine(
@@ -70,7 +105,7 @@ def copy_to_quarantine(
 ) -> Counted | None:
     """Copy a request into quarantine, byte for byte; return what the accounts count, None where it is not queued."""
     row: Counted | None = connection.execute(
-        f"SELECT {COUNTED} FROM requests WHERE sequence = ?", (sequence,)
+        f"SELECT sequence, signal, {_RECORDS}, {_BYTES} FROM requests WHERE sequence = ?", (sequence,)
     ).fetchone()
     if row is None:
         return None
@@ -108,20 +143,8 @@ def put_back(connection: sqlite3.Connection, first: int) -> list[tuple[int, str,
     return rows
 
 
-def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert the rows, many in a statement: Python lets go of its lock at each, and waits to get it back.
-
-    Beside one busy thread a commit of 64 requests took 110 ms with a statement a row.
-    """
-    for start in range(0, len(rows), _STATEMENT_ROWS):
-        page = rows[start : start + _STATEMENT_ROWS]
-        row = f"({', '.join('?' * len(page[0]))})"
-        values = ", ".join([row] * len(page))
-        connection.execute(f"INSERT INTO {table} VALUES {values}", [value for each in page for value in each])
-
-
 def _remember_imports(connection: sqlite3.Connection, keys: list[bytes]) -> None:
-    """Insert the keys, many in a statement, as :func:`_insert` does."""
+    """Insert the keys, many in a statement."""
     for start in range(0, len(keys), _STATEMENT_KEYS):
         page = keys[start : start + _STATEMENT_KEYS]
         connection.execute(f"INSERT OR IGNORE INTO imports VALUES {', '.join(['(?)'] * len(page))}", page)

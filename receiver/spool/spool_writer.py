@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,10 @@ from receiver.errors import SpoolUnavailableError
 from receiver.spool.failures import disk_errors_named
 from receiver.spool.fair_lock import FairLock
 from receiver.spool.spool_schema import connect
+
+_LOOK_S = 0.1
+"""Where there is plenty of room above the reserve, it is asked for this often: no disk is filled that fast."""
+_PLENTY_BYTES = 1 << 30
 
 
 class SpoolWriter:
@@ -31,6 +36,8 @@ class SpoolWriter:
         self.connection = connect(path)
         self._folder = path.parent
         self._min_free_bytes = min_free_bytes
+        self._free_bytes = 0
+        self._look_again_at = 0.0
         (self.page_bytes,) = self.connection.execute("PRAGMA page_size").fetchone()
 
     @contextmanager
@@ -50,6 +57,16 @@ class SpoolWriter:
                 if writer.in_transaction:  # SQLite has rolled back by itself after some errors
                     writer.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def one_statement(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for one statement, which is a synced transaction by itself, or undone.
+
+        Raises:
+            SpoolUnavailableError: Nothing of it is in the file.
+        """
+        with disk_errors_named("write", self._folder):
+            yield self.connection
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -72,10 +89,14 @@ class SpoolWriter:
         """
         if not self._min_free_bytes:
             return
+        now = time.monotonic()
+        if now < self._look_again_at and self._free_bytes >= self._min_free_bytes + _PLENTY_BYTES:
+            return
         try:
-            free = free_bytes(self._folder)
+            free = self._free_bytes = free_bytes(self._folder)
         except OSError as error:
             raise SpoolUnavailableError(f"cannot write the spool: {words_of(error)}") from error
+        self._look_again_at = now + _LOOK_S
         if free >= self._min_free_bytes:
             return
         with self.read() as connection:

@@ -31,14 +31,13 @@ from receiver.ports import (
     StagedPayload,
 )
 from receiver.signals import Signal
-from receiver.spool import request_rows
+from receiver.spool import commit_views, request_rows
 from receiver.spool.accounts import BUCKET, accounts_of
 from receiver.spool.checkpointer import Checkpointer
 from receiver.spool.checksum import content_checksum
 from receiver.spool.file_lock import FileLock
 from receiver.spool.lost_tail import report_lost_tail
 from receiver.spool.pieces import PIECE_BYTES, Pieces
-from receiver.spool.request_rows import COUNTED, Counted
 from receiver.spool.spool_reader import SpoolReader
 from receiver.spool.spool_schema import VERSION, WAL_BYTES, make_file, prepare
 from receiver.spool.spool_writer import SpoolWriter
@@ -80,6 +79,7 @@ class SqliteSpool:
                 if stopped_hard:
                     report_lost_tail(connection, wal, clock())
                 connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+                commit_views.make_views(connection)
                 self._reader = SpoolReader(path)
                 undo.callback(self._reader.close)
                 self._checkpointer = Checkpointer(path)
@@ -149,12 +149,10 @@ class SqliteSpool:
             with self._writer.turn:
                 self._writer.refuse_without_room()
                 first = self._accounts.highest_sequence + 1
-                with self._writer.commit() as writer:
-                    rows = request_rows.insert(writer, first, entries, checksums, self._clock())
-                    writer.executemany(
-                        "UPDATE totals SET accepted = accepted + ?, duplicates = duplicates + ? WHERE signal = ?",
-                        [(count, repeated[signal], signal) for signal, count in accepted.items() if count],
-                    )
+                totals = {signal: (count, repeated[signal]) for signal, count in accepted.items() if count}
+                rows = request_rows.insert(
+                    self._writer, first, entries, checksums, now=self._clock(), totals=totals
+                )
                 self._accounts.add(rows)
                 self._accounts.total(accepted, repeated)
         except BaseException:
@@ -216,14 +214,19 @@ class SqliteSpool:
         removed = 0
         while True:
             with self._writer.turn:
-                rows = self._next_slice(position)
-                if not rows:
-                    break
-                with self._writer.commit() as writer:
-                    unnamed = request_rows.delete(writer, 0, rows[-1][0])
-                self._accounts.remove(rows)
+                with self._writer.read() as connection:
+                    oldest = request_rows.oldest(
+                        connection, position, most=_SLICE_REQUESTS, most_bytes=_SLICE_BYTES
+                    )
+                    if oldest is None:
+                        break
+                    last, counted = oldest
+                    unnamed = request_rows.staged_payloads(connection, 0, last)
+                with self._writer.one_statement() as connection:
+                    commit_views.take(connection, 0, last)
+                self._accounts.remove(counted)
             self._pieces.drop(unnamed)
-            removed += len(rows)
+            removed += sum(requests for _, _, requests, _, _ in counted)
         self._pieces.sweep()
         return removed
 
@@ -319,25 +322,11 @@ class SqliteSpool:
                 )
                 if row is None:
                     return
-                unnamed = request_rows.delete(writer, sequence, sequence)
-            self._accounts.remove([row])
+                unnamed = request_rows.staged_payloads(writer, sequence, sequence)
+                commit_views.take(writer, sequence, sequence)
+            self._accounts.remove([(row[0] // BUCKET, row[1], 1, row[2], row[3])])
             self._accounts.quarantine(row[1], row[2], damaged=int(damaged))
         self._pieces.drop(unnamed)
-
-    def _next_slice(self, position: int) -> list[Counted]:
-        """Return the rows of the oldest requests up to ``position``, a short commit's worth of them."""
-        rows: list[Counted] = []
-        size = 0
-        with self._writer.read() as connection:
-            for row in connection.execute(
-                f"SELECT {COUNTED} FROM requests WHERE sequence <= ? ORDER BY sequence LIMIT ?",
-                (position, _SLICE_REQUESTS),
-            ):
-                if rows and size + row[3] > _SLICE_BYTES:
-                    break
-                rows.append(row)
-                size += row[3]
-        return rows
 
 
 def _staged_in(entries: Sequence[SpoolEntry]) -> list[int]:

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from receiver.signals import Signal
 from receiver.spool import SqliteSpool
 from receiver.spool.spool_schema import WAL_BYTES
 from tests.support.power_cut import REPOSITORY
+from tests.support.spool_commits import commits_in_log, statements_of
 from tests.support.spool_entries import make_entry
 
 
@@ -139,29 +141,32 @@ def test_the_log_stays_bounded_under_steady_appends(tmp_path: Path) -> None:
         spool.close()
 
 
-def commits(spool: SqliteSpool) -> list[str]:
-    """Return a list that grows by each commit of the writing connection."""
-    seen: list[str] = []
-    spool._writer.connection.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" else None)
-    return seen
-
-
 def test_an_append_is_one_commit_and_a_removal_many_short_ones(tmp_path: Path) -> None:
     """A group costs one sync; an append has to wait for one slice of a large removal at most."""
-    spool = SqliteSpool(tmp_path / "spool.db")
-    try:
-        seen = commits(spool)
+    file = tmp_path / "spool.db"
+    with closing(SqliteSpool(file)) as spool:
+        before = commits_in_log(file)
         spool.append([make_entry(n) for n in range(1000)], duplicates={Signal.LOGS: 1})
-        assert len(seen) == 1
-        seen.clear()
+        assert commits_in_log(file) == before + 1
         assert spool.remove_through(1000) == 1000
-        assert len(seen) == 4  # 256 requests each
+        assert commits_in_log(file) == before + 1 + 4  # 256 requests each
         spool.append([make_entry(n, payload=b"x" * 3_000_000) for n in range(6)])
-        seen.clear()
         assert spool.remove_through(1006) == 6
-        assert len(seen) == 3  # 8 MiB each
-    finally:
-        spool.close()
+        assert commits_in_log(file) == before + 1 + 4 + 1 + 3  # 8 MiB each
+
+
+def test_a_usual_group_is_one_statement_and_its_removal_four(tmp_path: Path) -> None:
+    """Each statement, and each row that it returns, is a wait for the GIL, with the writer's turn in hand."""
+    with closing(SqliteSpool(tmp_path / "spool.db")) as spool:
+        seen = statements_of(spool)
+        for size in (1, 7, 9, 60):
+            spool.append([make_entry(n) for n in range(size)], duplicates={Signal.LOGS: 1})
+        assert len(seen) == 4
+        seen.clear()
+        assert spool.remove_through(77) == 77
+        assert len(seen) == 4 + 1  # the last looks whether there is more
+        assert spool.statistics().requests == 0
+        assert spool.statistics().duplicate_records[Signal.LOGS] == 4
 
 
 def test_a_missing_folder_is_made_and_its_name_synced(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from receiver.spool.backup import copy_spool
 from receiver.spool.health import spool_health
 from receiver.spool.pieces import PIECE_BYTES
 from tests.support.power_cut import REPOSITORY
+from tests.support.spool_commits import commits_in_log
 from tests.support.spool_entries import make_entry
 
 LARGE = random.Random(5).randbytes(PIECE_BYTES * 2 + 77)
@@ -66,17 +67,15 @@ def test_a_large_payload_comes_back_byte_for_byte(spool: SqliteSpool, tmp_path: 
             assert payloads(again) == expected
 
 
-def test_other_appends_do_not_wait_for_a_large_payload(spool: SqliteSpool) -> None:
+def test_other_appends_do_not_wait_for_a_large_payload(spool: SqliteSpool, tmp_path: Path) -> None:
     """Each piece is a commit of its own, and who appends meanwhile gets the lower sequence number."""
-    seen: list[str] = []
-    spool._writer.connection.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" else None)
+    before = commits_in_log(tmp_path / "spool.db")
     staged = spool.stage([make_entry(1, payload=LARGE)])
-    assert len(seen) == 3
+    assert commits_in_log(tmp_path / "spool.db") == before + 3
     assert payloads(spool) == {}
     assert spool.append([make_entry(2)]) == [1]
-    seen.clear()
     assert spool.append(staged) == [2]
-    assert len(seen) == 1
+    assert commits_in_log(tmp_path / "spool.db") == before + 3 + 2
     assert payloads(spool) == {1: b"request 2", 2: LARGE}
 
 
@@ -135,10 +134,9 @@ def test_a_removed_large_payload_takes_its_pieces_along(spool: SqliteSpool, tmp_
     """What is behind it stays, and no commit of the removal is long: four pieces at most."""
     append(spool, make_entry(1, payload=LARGE * 3), make_entry(2, payload=LARGE))
     assert pieces_in(tmp_path) == 7 + 3
-    seen: list[str] = []
-    spool._writer.connection.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" else None)
+    before = commits_in_log(tmp_path / "spool.db")
     assert spool.remove_through(1) == 1
-    assert len(seen) == 1 + 2
+    assert commits_in_log(tmp_path / "spool.db") == before + 1 + 2
     assert pieces_in(tmp_path) == 3
     assert payloads(spool) == {2: LARGE}
 

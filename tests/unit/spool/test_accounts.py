@@ -23,7 +23,7 @@ def test_removed_requests_leave_no_bucket_behind() -> None:
     for start in range(0, 50 * BUCKET, BUCKET):
         accounts.add([(start, "traces", 1, 100), (start + 1, "traces", 0, 1)])
         if start:
-            accounts.remove([(start - BUCKET, "traces", 1, 100), (start - BUCKET + 1, "traces", 0, 1)])
+            accounts.remove([(start // BUCKET - 1, "traces", 2, 1, 101)])
     assert len(accounts._buckets) == 1
     totals = accounts.statistics()
     assert (totals.requests, totals.payload_bytes) == (2, 101)
