@@ -52,7 +52,7 @@ class ColumnFlattener:
         self._texts = TextBuilder()
         self._scanned: CompiledFlattener | None = None
         if compiled is not None:
-            self._scanned = CompiledFlattener(compiled, self._connection, nested, self._texts)
+            self._scanned = CompiledFlattener(compiled, self._connection, nested)
 
     def parts(self, columns: list[Columns]) -> Iterator[dict[str, pa.Table]]:
         """Yield the rows by table name, part by part, and empty the list; see the port."""

@@ -162,24 +162,14 @@ class TextBuilder:
         return known
 
     def _ids(self, lines: pa.StringArray) -> pa.Array:
+        """Return the text id of each line, and keep what the batch's rows of ``texts`` are made of."""
         encoded = _cut(lines, _LINE_CHARACTERS).dictionary_encode()
-        return uuids_of(self.ids(encoded.dictionary), encoded.indices.to_numpy(zero_copy_only=False))
-
-    def ids(self, lines: pa.StringArray, forms: pa.StringArray | None = None) -> list[bytes]:
-        """Return the text id of each line, and keep what the batch's rows of ``texts`` are made of.
-
-        Args:
-            lines: Distinct lines.
-            forms: What :func:`model_text` makes of each; None: it is made here, where it is not remembered.
-        """
-        originals = lines.to_pylist()
-        if forms is None:
-            found = [self._known_text(raw) for raw in originals]
-        else:
-            found = [(text_digest(form), form) for form in forms.to_pylist()]
+        originals = encoded.dictionary.to_pylist()
+        found = [self._known_text(raw) for raw in originals]
         for raw, (digest, form) in zip(originals, found, strict=True):
             self._distinct.rows.setdefault(digest, (raw, form))
-        return [digest for digest, _ in found]
+        digests = [digest for digest, _ in found]
+        return uuids_of(digests, encoded.indices.to_numpy(zero_copy_only=False))
 
     def _known_text(self, raw: str) -> tuple[bytes, str]:
         found = self._known.get(raw)

@@ -162,3 +162,9 @@ def test_every_decimal_digit_and_white_space_of_unicode_is_known(forms: Forms) -
     told = [letter for letter in letters if letter.isspace() or letter.isdecimal()]
     texts = [f"1/{letter} {letter}\\2 a{letter}b" for letter in told]
     assert forms.of(texts) == [model_text(text) for text in texts]
+
+
+def test_texts_of_every_length_have_their_digest_as_id(forms: Forms) -> None:
+    """It is taken block by block of 64 bytes; the last one, or two, hold the length as well."""
+    texts = ["x" * length for length in range(200)]
+    assert forms.of(texts) == texts

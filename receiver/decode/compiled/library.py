@@ -19,7 +19,7 @@ from receiver.decode.compiled.rules import rules_text
 from receiver.signals import Signal
 
 _LOG = logging.getLogger(__name__)
-_INTERFACE = 4
+_INTERFACE = 5
 NUMBERS = {Signal.TRACES: 0, Signal.METRICS: 1, Signal.LOGS: 2}
 _POINTER, SIZE = ctypes.c_void_p, ctypes.c_size_t
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {

@@ -19,7 +19,6 @@ from receiver.decode.identifiers import uuids_of
 from receiver.decode.nested_values import NestedValues
 from receiver.decode.record_columns import POINT_KINDS
 from receiver.decode.session_columns import resource_session
-from receiver.decode.texts import TextBuilder
 from receiver.signals import Signal
 
 _KINDS = pa.array([*POINT_KINDS, "none"], pa.string())
@@ -33,13 +32,11 @@ class CompiledFlattener:
         compiled: CompiledRequests,
         connection: FlattenConnection,
         nested: NestedValues,
-        texts: TextBuilder,
     ) -> None:
         """Share with the Python flattener what both need."""
         self._compiled = compiled
         self._connection = connection
         self._nested = nested
-        self._texts = texts
 
     def flatten(self, signal: Signal, bodies: list[bytes], dimensions: Dimensions) -> dict[str, pa.Table]:
         """Return the rows by table name; raises like :func:`tables_of`."""
@@ -50,12 +47,9 @@ class CompiledFlattener:
         name = "spans" if signal is Signal.TRACES else "logs"
         columns = _columns(raw[name])
         columns |= envelopes.ids(columns)
-        lines = _columns(raw["lines"])
-        text_ids = self._texts.ids(lines["line"], lines["form"])
-        columns["text_id"] = uuids_of(text_ids, columns.pop("text").to_numpy())
         columns["session_id"] = envelopes.sessions(columns.pop("resource"), columns["session_id"])
         del columns["scope"]
-        return {name: pa.table(columns)}
+        return {name: pa.table(columns), "texts": pa.table(_columns(raw["texts"]))}
 
     def _envelopes(self, raw: dict[str, RawTable], dimensions: Dimensions) -> _Envelopes:
         found = _Envelopes()

@@ -41,7 +41,7 @@ _LINKS = pa.list_(
         }
     )
 )
-_PLACE = {"resource": pa.int32(), "scope": pa.int32(), "text": pa.int32()}
+_PLACE = {"resource": pa.int32(), "scope": pa.int32(), "text_id": pa.uuid()}
 _DERIVED = {"session_id": pa.string(), "is_gen_ai": pa.bool_()}
 _DISTRIBUTION = {"count": pa.uint64(), "sum": pa.float64(), "min": pa.float64(), "max": pa.float64()}
 _COUNTS = pa.list_(pa.field("item", pa.uint64(), nullable=False))
@@ -140,5 +140,5 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     },
     "resources": {"resource": pa.binary()},
     "scopes": {"scope": pa.binary()},
-    "lines": {"line": pa.string(), "form": pa.string()},
+    "texts": {"text_id": pa.uuid(), "text": pa.string(), "model_text": pa.string()},
 }

@@ -104,6 +104,25 @@ def test_the_usual_is_taken(routes: DecodeRoutes, signal: Signal, body: bytes) -
     assert routes.compare([ExportRequest(signal, body)]) == 1
 
 
+def test_what_must_be_escaped_is_found_at_every_place(routes: DecodeRoutes) -> None:
+    """Strings are looked through eight bytes at a time; only quote, backslash and what is below a space count."""
+    letters = [chr(code) for code in range(0x81)] + ["\u0100", "\U00010922"]
+    texts = [f"{'a' * place}{letter}{'a' * (17 - place)}" for letter in letters for place in range(18)]
+    short = [f"{'a' * place}{letter}" for letter in letters for place in range(9)]
+    records = [LogRecord(attributes=[text_attribute("k", text)]) for text in texts + short]
+    assert routes.compare([ExportRequest(Signal.LOGS, logs(*records))]) == 1
+
+
+def test_keys_in_any_order_keep_their_meaning(routes: DecodeRoutes) -> None:
+    """The key that came behind another one the last time is only what is looked for first."""
+    orders = ["abc", "abc", "acb", "ab", "", "c", "cab", "aab", "bca", "aaa", "session.id", "abc"]
+    keys = [[order] if "." in order else list(order) for order in orders]
+    records = [
+        LogRecord(attributes=[text_attribute(key, f"{at}") for at, key in enumerate(each)]) for each in keys
+    ]
+    assert routes.compare([ExportRequest(Signal.LOGS, logs(*records))]) == 1
+
+
 LEFT: dict[str, tuple[Signal, bytes]] = {
     # Needs repair, or an answer with a reason.
     "a span without an id": (Signal.TRACES, traces(make_span(0, span_id=b""))),

@@ -147,6 +147,15 @@ impl Ids {
     }
 }
 
+impl Ids {
+    /// Ids of which none is null.
+    pub fn of<'a>(ids: impl IntoIterator<Item = &'a [u8; 16]>) -> Ids {
+        let mut data = Vec::new();
+        ids.into_iter().for_each(|id| data.extend_from_slice(id));
+        Ids { data, ..Ids::default() }
+    }
+}
+
 impl Column for Ids {
     fn finish(self, buffers: &mut Vec<Buffer>) {
         buffers.push(self.validity.finish());

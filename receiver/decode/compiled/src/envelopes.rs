@@ -52,16 +52,20 @@ pub fn for_each_record<'a>(
 ) -> Read<()> {
     let mut request = Request::default();
     let mut envelope = ResourceEnvelope::default();
-    let mut scope = ScopeEnvelope::default();
+    let mut records = Vec::new();
     for body in requests {
         request.read(body)?;
         for message in &request.resources {
             envelope.read(message)?;
             let resource = envelopes.resource(envelope.resource, envelope.schema_url, keys)?;
             for message in &envelope.scopes {
-                scope.read(message)?;
+                records.clear();
+                let scope = ScopeEnvelope::of(message, |record| {
+                    records.push(record);
+                    Ok(())
+                })?;
                 let place = Place { resource, scope: envelopes.scope(scope.scope, scope.schema_url) };
-                for record in &scope.records {
+                for record in &records {
                     each(record, place, envelopes, keys)?;
                 }
             }

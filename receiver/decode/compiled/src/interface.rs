@@ -13,7 +13,7 @@ use crate::table::Table;
 use crate::{logs, metrics, spans, Signal};
 
 /// Grows with each change of the interface; Python compares.
-const INTERFACE: u32 = 4;
+const INTERFACE: u32 = 5;
 
 #[no_mangle]
 pub extern "C" fn otlp_interface() -> u32 {

@@ -52,6 +52,9 @@ pub struct Keys {
     /// The last list in which each key stood.
     marks: Vec<u64>,
     lists: u64,
+    /// What came behind each key when it was last seen, and, first, what a list began with.
+    followers: Vec<usize>,
+    last: usize,
 }
 
 impl Rules {
@@ -143,7 +146,15 @@ fn place(list: &[Vec<u8>], entry: &[u8]) -> u8 {
 
 impl Keys {
     pub fn new(rules: Rules) -> Self {
-        Keys { rules, known: Interner::default(), classes: Vec::new(), marks: Vec::new(), lists: 0 }
+        Keys {
+            rules,
+            known: Interner::default(),
+            classes: Vec::new(),
+            marks: Vec::new(),
+            lists: 0,
+            followers: vec![0],
+            last: 0,
+        }
     }
 
     pub fn rules(&self) -> &Rules {
@@ -166,15 +177,29 @@ impl Keys {
     #[inline]
     pub fn begin_list(&mut self) {
         self.lists += 1;
+        self.last = 0;
     }
 
     /// The key's number, and whether the list in hand had it before.
     #[inline]
     pub fn mark(&mut self, key: &[u8]) -> (usize, bool) {
-        let number = self.number(key);
+        let number = self.following(key);
         let is_doubled = self.marks[number] == self.lists;
         self.marks[number] = self.lists;
         (number, is_doubled)
+    }
+
+    /// The key's number. Lists of one kind name the same keys in the same order, so it is mostly the expected one.
+    #[inline]
+    fn following(&mut self, key: &[u8]) -> usize {
+        let expected = self.followers[self.last];
+        let number = match expected < self.known.len() && self.known.get(expected) == key {
+            true => expected,
+            false => self.number(key),
+        };
+        self.followers[self.last] = number;
+        self.last = number + 1;
+        number
     }
 
     #[inline]
@@ -183,6 +208,7 @@ impl Keys {
         if is_new {
             self.classes.push(self.rules.class(key));
             self.marks.push(0);
+            self.followers.push(0);
         }
         number
     }
@@ -193,6 +219,7 @@ impl Keys {
             self.known = Interner::default();
             self.classes.clear();
             self.marks.clear();
+            self.followers = vec![0];
         }
     }
 }

@@ -19,12 +19,14 @@ mod keys;
 mod lines;
 mod logs;
 mod masks;
+mod md5;
 mod metrics;
 mod noise;
 mod records;
 mod scan;
 mod spans;
 mod table;
+mod texts;
 mod value;
 mod wire;
 

@@ -8,6 +8,7 @@ use crate::keys::Keys;
 use crate::lines::{Limit, Lines};
 use crate::records::LogRecord;
 use crate::table::Table;
+use crate::texts::texts;
 use crate::value::{write_value, Value};
 use crate::wire::Read;
 
@@ -27,7 +28,7 @@ columns! {
         dropped_attributes_count: Numbers<u32>,
         resource: Numbers<i32>,
         scope: Numbers<i32>,
-        text: Numbers<i32>,
+        text_id: Ids,
         hot: Vec<Hot>,
         session_id: Strings,
         is_gen_ai: Flags,
@@ -42,7 +43,7 @@ pub fn flatten(requests: &[&[u8]], keys: &mut Keys) -> Read<Vec<Table>> {
     let mut log = LogRecord::default();
     let mut json = Vec::new();
     let mut objects = Objects::default();
-    let mut count = 0;
+    let mut line_of_rows = Vec::new();
     rows.attributes.data.reserve(requests.iter().map(|body| body.len()).sum());
     for_each_record(requests, keys, &mut envelopes, |message, place, envelopes, keys| {
         log.read(message)?;
@@ -86,15 +87,16 @@ pub fn flatten(requests: &[&[u8]], keys: &mut Keys) -> Read<Vec<Table>> {
         told.push_hot(&mut rows.hot)?;
         rows.session_id.push_option(told.session())?;
         rows.is_gen_ai.push_option(told.gen_ai(keys.rules(), log.event_name));
-        rows.text.push(lines.end()? as i32);
-        count += 1;
+        line_of_rows.push(lines.end()?);
         Ok(())
     })?;
+    let (texts, text_id) = texts(&lines.distinct, &line_of_rows)?;
+    rows.text_id = text_id;
     Ok(vec![
-        Table::of("logs", count, rows),
+        Table::of("logs", line_of_rows.len(), rows),
         Table::of_interned("resources", envelopes.resources)?,
         Table::of_interned("scopes", envelopes.scopes)?,
-        Table::of_lines(lines.distinct)?,
+        texts,
     ])
 }
 

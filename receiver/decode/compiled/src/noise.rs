@@ -2,6 +2,8 @@
 //!
 //! The same as `is_noise_value` in `receiver/decode/text_form.py`.
 
+const REDACTED: [&str; 5] = ["redacted", "masked", "hidden", "filtered", "scrubbed"];
+
 pub fn is_noise(value: &str) -> bool {
     if is_plain_word(value.as_bytes()) {
         return false;
@@ -14,9 +16,11 @@ pub fn is_noise(value: &str) -> bool {
         || is_base64(value.as_bytes())
 }
 
-/// True for what is seen at once to be none: a few small letters; no word for redacted is so short.
+/// True for what is seen at once to be none: a few letters, fewer with digits; no word for redacted is so short.
 fn is_plain_word(value: &[u8]) -> bool {
-    value.len() < 6 && !value.is_empty() && value.iter().all(|byte| (b'a'..=b'w').contains(byte))
+    let may_be = |byte: &u8| matches!(byte, b'a'..=b'w' | b'A'..=b'W' | b'0'..=b'9');
+    let most = if value.iter().any(u8::is_ascii_digit) { 4 } else { 5 };
+    !value.is_empty() && value.len() <= most && value.iter().all(may_be)
 }
 
 /// White space as Python's `str` knows it: also the four separators of ASCII.
@@ -25,17 +29,16 @@ pub fn is_space(letter: char) -> bool {
 }
 
 fn is_redacted(value: &str) -> bool {
-    let count = value.chars().count();
-    if count >= 3 && value.chars().all(|letter| matches!(letter, '*' | '\u{2022}')) {
+    if value.chars().all(|letter| matches!(letter, '*' | '\u{2022}')) && value.chars().count() >= 3 {
         return true;
     }
-    if count >= 4 && value.bytes().all(|byte| matches!(byte, b'x' | b'X')) {
+    if value.len() >= 4 && value.bytes().all(|byte| matches!(byte, b'x' | b'X')) {
         return true;
     }
     let inner = value.strip_prefix(|letter| matches!(letter, '<' | '[' | '(')).unwrap_or(value);
     let inner = inner.strip_suffix(|letter| matches!(letter, '>' | ']' | ')')).unwrap_or(inner);
-    let word: String = inner.trim_matches(is_space).chars().map(folded).collect();
-    matches!(word.as_str(), "redacted" | "masked" | "hidden" | "filtered" | "scrubbed")
+    let word = inner.trim_matches(is_space).chars().map(folded);
+    REDACTED.iter().any(|redacted| word.clone().eq(redacted.chars()))
 }
 
 /// Letters that Python's `re` takes for ASCII ones where case is ignored.

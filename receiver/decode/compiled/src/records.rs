@@ -147,7 +147,6 @@ fn uint64s(bytes: Bytes<'_>, into: &mut Vec<u64>) -> Read<()> {
 
 message! { Request { resources: messages = 1 } }
 message! { ResourceEnvelope { resource: message = 1, scopes: messages = 2, schema_url: string = 3 } }
-message! { ScopeEnvelope { scope: message = 1, records: messages = 2, schema_url: string = 3 } }
 message! { Resource { attributes: messages = 1, dropped_attributes_count: uint32 = 2, entity_refs: messages = 3 } }
 message! { EntityRef { schema_url: string = 1, kind: string = 2, id_keys: strings = 3, description_keys: strings = 4 } }
 message! {
@@ -227,6 +226,38 @@ message! {
     Exemplar {
         time_unix_nano: fixed64 = 2, as_double: double = 3, span_id: bytes = 4, trace_id: bytes = 5,
         as_int: sfixed64 = 6, filtered_attributes: messages = 7,
+    }
+}
+
+/// What stands beside the records of a scope.
+#[derive(Default)]
+pub struct ScopeEnvelope<'a> {
+    pub scope: Bytes<'a>,
+    pub schema_url: Bytes<'a>,
+}
+
+impl<'a> ScopeEnvelope<'a> {
+    /// Reads the envelope and shows each record on the way, before what may stand behind the records is known.
+    #[inline]
+    pub fn of(message: Bytes<'a>, mut each: impl FnMut(Bytes<'a>) -> Read<()>) -> Read<Self> {
+        let (mut envelope, mut seen) = (ScopeEnvelope::default(), 0);
+        let mut fields = Fields::of(message);
+        while let Some((number, wire)) = fields.next()? {
+            match (number, wire) {
+                (2, Wire::Bytes(record)) => each(record)?,
+                (1, Wire::Bytes(scope)) => {
+                    once(&mut seen, number)?;
+                    envelope.scope = scope;
+                }
+                (3, Wire::Bytes(url)) => {
+                    once(&mut seen, number)?;
+                    envelope.schema_url = url;
+                }
+                (1..=3, _) => return Err(Unusual),
+                _ => {}
+            }
+        }
+        Ok(envelope)
     }
 }
 

@@ -52,24 +52,22 @@ pub fn scan(signal: Signal, body: &[u8], max_messages: u64, keys: &mut Keys) -> 
     let mut scanner = Scanner::default();
     let mut request = Request::default();
     let mut envelope = ResourceEnvelope::default();
-    let mut scope = ScopeEnvelope::default();
     request.read(body)?;
     for resource in &request.resources {
         envelope.read(resource)?;
         all_utf8(&[envelope.schema_url])?;
         scanner.resource(envelope.resource)?;
         for each in &envelope.scopes {
-            scope.read(each)?;
-            all_utf8(&[scope.schema_url])?;
-            scanner.scope(scope.scope)?;
-            scanner.count(scope.records.len());
-            for record in &scope.records {
+            let envelope = ScopeEnvelope::of(each, |record| {
+                scanner.count(1);
                 match signal {
-                    Signal::Traces => scanner.span(record, keys)?,
-                    Signal::Logs => scanner.log(record, keys)?,
-                    Signal::Metrics => scanner.metric(record)?,
+                    Signal::Traces => scanner.span(record, keys),
+                    Signal::Logs => scanner.log(record, keys),
+                    Signal::Metrics => scanner.metric(record),
                 }
-            }
+            })?;
+            all_utf8(&[envelope.schema_url])?;
+            scanner.scope(envelope.scope)?;
             if scanner.messages > max_messages {
                 return Err(Unusual);
             }

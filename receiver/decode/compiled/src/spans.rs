@@ -8,6 +8,7 @@ use crate::keys::Keys;
 use crate::lines::{Limit, Lines, Piece};
 use crate::records::{Event, Link, Span, Status};
 use crate::table::Table;
+use crate::texts::texts;
 use crate::value::write_hex;
 use crate::wire::Read;
 
@@ -50,7 +51,7 @@ columns! {
         dropped_links_count: Numbers<u32>,
         resource: Numbers<i32>,
         scope: Numbers<i32>,
-        text: Numbers<i32>,
+        text_id: Ids,
         hot: Vec<Hot>,
         session_id: Strings,
         is_gen_ai: Flags,
@@ -63,9 +64,9 @@ pub fn flatten(requests: &[&[u8]], keys: &mut Keys) -> Read<Vec<Table>> {
     let mut envelopes = Envelopes::default();
     let mut lines = Lines::default();
     let (mut span, mut status, mut event) = (Span::default(), Status::default(), Event::default());
-    let mut texts = EventTexts::default();
+    let mut told_by_events = EventTexts::default();
     let mut objects = Objects::default();
-    let mut count = 0;
+    let mut line_of_rows = Vec::new();
     rows.attributes.data.reserve(requests.iter().map(|body| body.len()).sum());
     for_each_record(requests, keys, &mut envelopes, |message, place, envelopes, keys| {
         span.read(message)?;
@@ -104,29 +105,30 @@ pub fn flatten(requests: &[&[u8]], keys: &mut Keys) -> Read<Vec<Table>> {
         rows.session_id.push_option(told.session())?;
         rows.is_gen_ai.push_option(told.gen_ai(keys.rules(), span.name));
 
-        texts.clear();
+        told_by_events.clear();
         for each in &span.events {
             event.read(each)?;
             rows.events.elements.time_unix_nano.push(event.time_unix_nano);
             rows.events.elements.name.push(event.name)?;
             rows.events.elements.dropped_attributes_count.push(event.dropped_attributes_count);
-            texts.names.push(event.name);
+            told_by_events.names.push(event.name);
             let json = &mut rows.events.elements.attributes.data;
-            objects.write(&event.attributes, keys, json, |attribute| texts.attribute(&attribute))?;
+            objects.write(&event.attributes, keys, json, |attribute| told_by_events.attribute(&attribute))?;
             rows.events.elements.attributes.end()?;
         }
         rows.events.end(span.events.len())?;
         push_links(&span.links, keys, &mut objects, &mut rows.links)?;
-        texts.tell(&rows.events.elements.attributes.data, &mut lines)?;
-        rows.text.push(lines.end()? as i32);
-        count += 1;
+        told_by_events.tell(&rows.events.elements.attributes.data, &mut lines)?;
+        line_of_rows.push(lines.end()?);
         Ok(())
     })?;
+    let (texts, text_id) = texts(&lines.distinct, &line_of_rows)?;
+    rows.text_id = text_id;
     Ok(vec![
-        Table::of("spans", count, rows),
+        Table::of("spans", line_of_rows.len(), rows),
         Table::of_interned("resources", envelopes.resources)?,
         Table::of_interned("scopes", envelopes.scopes)?,
-        Table::of_lines(lines.distinct)?,
+        texts,
     ])
 }
 

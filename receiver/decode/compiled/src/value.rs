@@ -221,7 +221,31 @@ fn must_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
+/// True if one of eight bytes must be escaped.
+#[inline]
+fn any_must_escape(eight: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(eight);
+    let is_below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & (ONES << 7) != 0;
+    let has = |byte: u8| is_below(word ^ (ONES * u64::from(byte)), 1);
+    is_below(word, 0x20) || has(b'"') || has(b'\\')
+}
+
+/// True if some byte must be escaped; hardly any text has one.
+#[inline]
+fn needs_escape(text: &[u8]) -> bool {
+    let eight = |bytes: &[u8]| bytes.try_into().map_or(true, any_must_escape);
+    match text.len() {
+        0..=7 => text.iter().any(|&byte| must_escape(byte)),
+        length => text.chunks_exact(8).any(eight) || eight(&text[length - 8..]),
+    }
+}
+
 fn escape(text: &[u8], out: &mut Vec<u8>) {
+    if !needs_escape(text) {
+        out.extend_from_slice(text);
+        return;
+    }
     let mut rest = text;
     while let Some(at) = rest.iter().position(|&byte| must_escape(byte)) {
         out.extend_from_slice(&rest[..at]);
