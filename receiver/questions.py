@@ -262,7 +262,11 @@ class StoreReader(Protocol):
         ...
 
     async def record_counts(self) -> RecordCounts:
-        """Return exact counts."""
+        """Return exact counts. Takes the longer the more is stored: for people, not for what asks all the time."""
+        ...
+
+    async def stored_totals(self) -> Mapping[Signal, int]:
+        """Return how many records were ever stored, without a look at any of them."""
         ...
 
     def record_stream(

@@ -27,6 +27,7 @@ from receiver.ports import Clock
 from receiver.query.service import QueryService
 from receiver.sessions.prices import PriceTable
 from receiver.spool.sqlite_spool import SqliteSpool
+from receiver.store.commits import Commits
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.row_moves import RowMoves
 from receiver.store.sql_sandbox import SqlLimits
@@ -53,8 +54,8 @@ class Answering:
         """Build the graph on the accepting part, which is its owner's; nothing is opened or answered yet."""
         self.vectors = Vectors(settings.embed, settings.index_path, metrics, models_path=settings.models_path)
         self._loader = loader
-        moves = RowMoves()
-        self.store = StoreOpening(settings, loader, moves)
+        moves, commits = RowMoves(), Commits()
+        self.store = StoreOpening(settings, loader, moves, commits)
         self.reader = DuckDbReader(
             self.store.cursor,
             readers=settings.query.readers,
@@ -62,6 +63,7 @@ class Answering:
             sql_limits=SqlLimits.from_config(settings.query),
             on_failure=loader.doubt,
             moves=moves,
+            commits=commits,
             places_folder=settings.data_path / "tmp",
         )
         self.running = RunningReceiver(

@@ -17,7 +17,7 @@ from receiver.errors import RetryableError, SpoolUnavailableError
 from receiver.intake.group_intake import GroupIntake
 from receiver.loader.loader import Loader
 from receiver.ports import Spool, SpoolStatistics
-from receiver.questions import PipelineFigures, RecordCounts, StoreReader
+from receiver.questions import PipelineFigures, StoreReader
 from receiver.signals import Signal
 from receiver.store.duckdb_store import file_bytes
 
@@ -34,7 +34,7 @@ class _Snapshot:
     spool: SpoolStatistics
     in_spool: Mapping[Signal, int]
     store_bytes: int
-    counts: RecordCounts | None = None
+    stored: Mapping[Signal, int] = field(default_factory=lambda: dict.fromkeys(Signal, 0))
     with_vector: int = 0
     pending_texts: int = 0
     conservation: dict[str, Mapping[Signal, int]] = field(default_factory=dict)
@@ -126,16 +126,15 @@ class RunningReceiver:
             return  # the spool cannot be read: /readyz says why
         statistics, in_spool = snapshot.spool, snapshot.in_spool
         try:
-            snapshot.counts = await self._reader.record_counts()
+            snapshot.stored = await self._reader.stored_totals()
             if self._vectors.embedder.available:
                 model = self._vectors.embedder.model
                 snapshot.with_vector, snapshot.pending_texts = await self._reader.count_texts(model)
         except RetryableError:
             pass  # the store is not open: its figures are left out
-        stored = snapshot.counts.stored if snapshot.counts else dict.fromkeys(Signal, 0)
         snapshot.conservation = {
             "accepted": statistics.accepted_records,
-            "stored": stored,
+            "stored": snapshot.stored,
             "duplicates": statistics.duplicate_records,
             "in_spool": in_spool,
             "quarantined": statistics.quarantined_records,

@@ -13,6 +13,7 @@ import duckdb
 from receiver.config import Settings
 from receiver.errors import RetryableError, StoreUnavailableError
 from receiver.loader.loader import Loader
+from receiver.store.commits import Commits
 from receiver.store.duckdb_store import DuckDbStore
 from receiver.store.duckdb_writer import DuckDbWriter
 from receiver.store.row_moves import RowMoves
@@ -25,17 +26,19 @@ _OPEN_AGAIN_S = 0.25
 class StoreOpening:
     """Owns the store. Threads: one event loop's; :meth:`cursor` from any."""
 
-    def __init__(self, settings: Settings, loader: Loader, moves: RowMoves) -> None:
+    def __init__(self, settings: Settings, loader: Loader, moves: RowMoves, commits: Commits) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
             settings: Where the store is, and its limits.
             loader: Gets the store.
             moves: Told by the writer which rows it moves.
+            commits: Told by the writer when anything changes.
         """
         self._settings = settings
         self._loader = loader
         self._moves = moves
+        self._commits = commits
         self._store: DuckDbStore | None = None
         self.opened = asyncio.Event()
         """Set once the store can be asked and written."""
@@ -50,7 +53,7 @@ class StoreOpening:
         while True:
             try:
                 self._store = await asyncio.to_thread(self._opened)
-                await self._loader.start(DuckDbWriter(self._store, self._moves))
+                await self._loader.start(DuckDbWriter(self._store, self._moves, self._commits))
                 break
             except RetryableError as error:  # the spool's, too
                 self._loader.problem = str(error)

@@ -15,6 +15,9 @@ from receiver.questions import StoreReader, TraceRecords
 _MOST_RECORDS = 10_000
 """Spans, and log records, of a trace that are looked at for an outline or a comparison."""
 
+_FEW_RECORDS = 50
+"""So few are arranged in 0.2 ms, which is what another thread would cost."""
+
 
 class TraceAnswers:
     """Reads traces and arranges them. Threads: one event loop; nothing here blocks it."""
@@ -55,6 +58,8 @@ class TraceAnswers:
                 "truncated": found.truncated,
             }
 
+        if len(found.spans) + len(found.logs) <= _FEW_RECORDS:
+            return arranged()
         return await asyncio.to_thread(arranged)
 
     async def _records_of(self, trace_id: UUID, limit: int) -> TraceRecords:

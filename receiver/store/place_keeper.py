@@ -14,16 +14,19 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from receiver.signals import Signal
+from receiver.store.commits import Commits
+from receiver.store.known_texts import MOST_PARTS, NO_TEXTS, PART_ROWS, KnownTexts, TextPart
 from receiver.store.read_filters import TIME
 from receiver.store.read_records import TABLES
 from receiver.store.row_moves import RowMoves
@@ -36,12 +39,26 @@ from receiver.store.row_places import (
     TRACE_KEY,
     RowFacts,
     RowPlaces,
+    Settled,
     Stretch,
 )
 
 _LOG = logging.getLogger(__name__)
 _IDS = ("trace_id", "text_id")
+_MOST_TEXT_BYTES = 256 << 20
+_LEAST_STORED = 1 << 20
+"""Bytes of a part that may grow: smaller ones stay in memory, as they are soon replaced."""
 T = TypeVar("T", bound=np.generic)
+
+
+class _Part(Protocol):
+    @property
+    def first(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+P = TypeVar("P", bound=_Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,11 @@ class _Known:
     mark: int
     retired: int = 0
     """How many records had been deleted."""
+    deletions: int = 0
+    """How many commits that delete had begun."""
+    texts: KnownTexts = NO_TEXTS
+    settled: Settled | None = None
+    """None: there is more to learn."""
     tables: dict[Signal, RowPlaces] = field(default_factory=lambda: dict.fromkeys(Signal, RowPlaces()))
 
 
@@ -58,17 +80,24 @@ class PlaceKeeper:
     """Knows where rows are. Threads: ``step`` in one at a time; everything else in any."""
 
     def __init__(
-        self, moves: RowMoves | None, folder: Path | None, *, stretch_rows: int = STRETCH_ROWS
+        self,
+        moves: RowMoves | None,
+        folder: Path | None,
+        *,
+        commits: Commits | None = None,
+        stretch_rows: int = STRETCH_ROWS,
     ) -> None:
         """Know nothing yet.
 
         Args:
             moves: Tells when rows move; None: nobody writes.
             folder: Where a file without a name is made that takes up what is known; None: memory does.
+            commits: Tells when anything changes; None: it may at any time, and texts are not copied.
             stretch_rows: Rows of one stretch, at most 64 blocks.
         """
         self._stretch_rows = stretch_rows
         self._moves = moves
+        self._commits = commits
         self._folder = folder
         self._file: BinaryIO | None = None
         self._known = _Known(self._mark())
@@ -81,8 +110,38 @@ class PlaceKeeper:
 
         For use inside one question, which is asked again should rows move before it ends.
         """
+        return self.all_places()[signal]
+
+    def all_places(self) -> Mapping[Signal, RowPlaces]:
+        """Return what is known of each table at one moment; see :meth:`places`.
+
+        Where it is settled, the question has to ask :meth:`is_settled` when it has read, and to begin again if not.
+        """
         known = self._known
-        return known.tables[signal] if known.mark == self._mark() else RowPlaces()
+        if known.mark != self._mark():
+            return dict.fromkeys(Signal, RowPlaces())
+        settled = known.settled
+        if settled is None or not self.is_settled(settled):
+            return known.tables
+        return {
+            signal: replace(each, retired=known.retired, settled=settled)
+            for signal, each in known.tables.items()
+        }
+
+    def is_settled(self, settled: Settled) -> bool:
+        """Return True if nothing was committed since."""
+        return (
+            self._commits is not None
+            and self._known.settled is settled
+            and self._known.mark == self._mark()
+            and self._commits.count == settled.commit
+        )
+
+    def texts(self) -> KnownTexts:
+        """Return the texts that are known: none where one of them may have been deleted since."""
+        known = self._known
+        holds = known.mark == self._mark() and known.deletions == self._deletions()
+        return known.texts if holds else NO_TEXTS
 
     def want_attributes(self) -> None:
         """Have attributes looked at from now on."""
@@ -92,17 +151,28 @@ class PlaceKeeper:
         """Look at one more stretch; return False if there is none to look at. Blocks for up to 0.2 s."""
         if self._given_up:
             return False
-        mark = self._mark()
+        # All before the first statement: the transaction sees what was committed when that begins.
+        mark, deletions = self._mark(), self._deletions()
+        commit = None if self._commits is None else self._commits.count
         if mark < 0:
             return False
-        retired = retired_records(cursor)
-        if self._known.mark != mark or self._known.retired != retired:
-            with self._lock:
-                self._forget(mark, retired)
+        settled = self._known.settled
+        is_settled = settled is not None and self.is_settled(settled)
+        if not is_settled:
+            retired = retired_records(cursor)
+            if (self._known.mark, self._known.retired, self._known.deletions) != (mark, retired, deletions):
+                with self._lock:
+                    self._forget(mark, retired, deletions)
         try:
-            return any(self._learn(cursor, signal, mark) for signal in TABLES) or (
-                self._attributes_wanted
-                and any(self._learn_attributes(cursor, signal, mark) for signal in TABLES)
+            if not is_settled:
+                if any(self._learn(cursor, signal, mark) for signal in TABLES):
+                    return True
+                if self._learn_texts(cursor, mark):
+                    return True
+                if commit is not None and self._commits is not None and commit == self._commits.count:
+                    self._publish(mark, settled=Settled(commit))
+            return self._attributes_wanted and any(
+                self._learn_attributes(cursor, signal, mark) for signal in TABLES
             )
         except OSError as error:
             self._given_up = True
@@ -122,37 +192,47 @@ class PlaceKeeper:
     def _mark(self) -> int:
         return self._moves.count if self._moves else 0
 
-    def _forget(self, mark: int, retired: int = 0) -> None:
-        self._known = _Known(mark, retired)
+    def _deletions(self) -> int:
+        return self._commits.deletions if self._commits else 0
+
+    def _forget(self, mark: int, retired: int = 0, deletions: int = 0) -> None:
+        self._known = _Known(mark, retired, deletions)
         if self._file is not None:
             self._file.close()  # what is mapped of it stays until nobody looks at it
             self._file = None
 
     def _learn(self, cursor: duckdb.DuckDBPyConnection, signal: Signal, mark: int) -> bool:
-        """Look at the next stretch if it is complete, else at what there is of it; return True if more is left.
+        """Look at the next stretch if it is complete, else at what there is of it; return True if more may be left.
 
         A stretch is complete when a place beyond it is taken: no row can come into it any more. Nor can one come
         below the last row, as there is one writer and it appends. So what there is of the next stretch is known in
         pieces, which are put together as they grow: they stay few, and a row is looked at but a few times.
         """
-        known, table = self._known.tables[signal], TABLES[signal]
-        if not _is_taken(cursor, table, known.known_rows):
+        table, stretches = TABLES[signal], self._known.tables[signal].stretches
+        if (found := _next(cursor, table, stretches, self._stretch_rows)) is None:
             return False
-        complete = [each for each in known.stretches if self._is_complete(each)]
-        pieces = known.stretches[len(complete) :]
-        first = complete[-1].end if complete else 0
-        if _is_taken(cursor, table, first + self._stretch_rows):
-            stretch = self._looked_at(cursor, signal, first, first + self._stretch_rows)
-            self._publish(signal, mark, [*complete, stretch])
-            return True
-        first = known.known_rows
-        ((grown,),) = cursor.execute(f"SELECT count(*) FROM {table} WHERE rowid >= ?", [first]).fetchall()
-        while pieces and pieces[-1].end - pieces[-1].first <= grown:
-            grown += pieces[-1].end - pieces[-1].first
-            first = pieces[-1].first
-            pieces = pieces[:-1]
-        self._publish(signal, mark, [*complete, *pieces, self._looked_at(cursor, signal, first, None)])
-        return False
+        kept, first, end = found
+        self._publish_rows(signal, mark, [*kept, self._looked_at(cursor, signal, first, end)])
+        return end is not None
+
+    def _learn_texts(self, cursor: duckdb.DuckDBPyConnection, mark: int) -> bool:
+        """Copy the next part of the texts as :meth:`_learn` does; return True if more is left."""
+        parts = self._known.texts.parts
+        full = [each for each in parts if each.end - each.first == PART_ROWS]
+        if (
+            self._commits is None
+            or len(full) >= MOST_PARTS
+            or sum(each.utf8.nbytes for each in full) > _MOST_TEXT_BYTES
+            or (found := _next(cursor, "texts", parts, PART_ROWS)) is None
+        ):
+            return False
+        kept, first, end = found
+        keep = self._stored if end is not None else self._stored_if_large
+        part = TextPart.read(cursor, first, end, keep)
+        self._publish(mark, texts=KnownTexts((*kept, part)))
+        if part.utf8.nbytes >= _LEAST_STORED:
+            pa.default_memory_pool().release_unused()  # it would keep 20 MB
+        return end is not None
 
     def _is_complete(self, stretch: Stretch) -> bool:
         return stretch.end - stretch.first == self._stretch_rows
@@ -187,16 +267,22 @@ class PlaceKeeper:
         first, end = stretches[at].first, stretches[at].end
         found = cursor.execute(TOKENS.format(TABLES[signal]), [first, first, end]).fetchnumpy()
         tokens = self._stored(np.sort(np.asarray(found["entry"], dtype=np.uint32)))
-        self._publish(
+        self._publish_rows(
             signal, mark, [*stretches[:at], replace(stretches[at], tokens=tokens), *stretches[at + 1 :]]
         )
         return True
 
-    def _publish(self, signal: Signal, mark: int, stretches: list[Stretch]) -> None:
+    def _publish_rows(self, signal: Signal, mark: int, stretches: list[Stretch]) -> None:
+        places = RowPlaces(tuple(stretches), self._known.retired)
+        self._publish(mark, tables={**self._known.tables, signal: places})
+
+    def _publish(self, mark: int, **changes: Any) -> None:
         with self._lock:
             if self._known.mark == mark and not self._given_up:
-                places = RowPlaces(tuple(stretches), self._known.retired)
-                self._known = replace(self._known, tables={**self._known.tables, signal: places})
+                self._known = replace(self._known, **changes)
+
+    def _stored_if_large(self, values: NDArray[T]) -> NDArray[T]:
+        return self._stored(values) if values.nbytes >= _LEAST_STORED else values
 
     def _stored(self, values: NDArray[T]) -> NDArray[T]:
         """Return the same values, in the file where there is one: they are looked at rarely and in few places."""
@@ -210,6 +296,30 @@ class PlaceKeeper:
         mapped: Any = np.memmap(self._file, dtype=values.dtype, mode="r", offset=begin, shape=values.shape)
         stored: NDArray[T] = mapped.view(np.ndarray)  # each look at a memmap costs microseconds
         return stored
+
+
+def _next(
+    cursor: duckdb.DuckDBPyConnection, table: str, parts: Sequence[P], rows: int
+) -> tuple[Sequence[P], int, int | None] | None:
+    """Return which part of a table to look at next: the parts before it, its first place and end; None: all is known.
+
+    A part has so many ``rows``. The end of one that is not complete yet is None: it takes in those before it that
+    are not larger than it has become.
+    """
+    if not _is_taken(cursor, table, parts[-1].end if parts else 0):
+        return None
+    complete = [each for each in parts if each.end - each.first == rows]
+    pieces = parts[len(complete) :]
+    first = complete[-1].end if complete else 0
+    if _is_taken(cursor, table, first + rows):
+        return complete, first, first + rows
+    first = parts[-1].end if parts else 0
+    ((grown,),) = cursor.execute(f"SELECT count(*) FROM {table} WHERE rowid >= ?", [first]).fetchall()
+    while pieces and pieces[-1].end - pieces[-1].first <= grown:
+        grown += pieces[-1].end - pieces[-1].first
+        first = pieces[-1].first
+        pieces = pieces[:-1]
+    return [*complete, *pieces], first, None
 
 
 def _is_taken(cursor: duckdb.DuckDBPyConnection, table: str, place: int) -> bool:

@@ -44,7 +44,7 @@ def count_records(cursor: duckdb.DuckDBPyConnection) -> RecordCounts:
         Signal.METRICS: sum(_rows(cursor, table) for table in POINT_TABLES),
         Signal.LOGS: _rows(cursor, "logs"),
     }
-    totals = cursor.execute("SELECT signal, stored, retired FROM record_totals").fetchall()
+    stored, retired = totals(cursor)
     (traces,) = cursor.execute("SELECT approx_count_distinct(trace_id) FROM spans").fetchone() or (0,)
     size, used = cursor.execute(
         "SELECT block_size * total_blocks, block_size * used_blocks FROM pragma_database_size()"
@@ -53,10 +53,19 @@ def count_records(cursor: duckdb.DuckDBPyConnection) -> RecordCounts:
     return RecordCounts(
         records=records,
         by_service=_by_service(cursor),
-        stored={Signal(signal): stored for signal, stored, _ in totals},
-        retired={Signal(signal): retired for signal, _, retired in totals},
+        stored=stored,
+        retired=retired,
         traces=traces,
         database={"bytes": size, "used_bytes": used},
+    )
+
+
+def totals(cursor: duckdb.DuckDBPyConnection) -> tuple[dict[Signal, int], dict[Signal, int]]:
+    """Return how many records were ever stored, and how many of them deleted again; looks at no record."""
+    rows = cursor.execute("SELECT signal, stored, retired FROM record_totals").fetchall()
+    return (
+        {Signal(signal): stored for signal, stored, _ in rows},
+        {Signal(signal): retired for signal, _, retired in rows},
     )
 
 

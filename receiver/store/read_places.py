@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 
 from receiver.signals import Signal
+from receiver.store.parsed_statements import parsed
 from receiver.store.read_records import TABLES
 from receiver.store.row_places import Places, RowPlaces
 
@@ -31,17 +32,17 @@ def candidates(
         ids: What is looked for.
     """
     known = places.known_rows
-    if not known or not ids:
+    if not ids or not (known or places.settled):
         return None
     found = places.places(column, ids)
     if len(found) > max(_FEW, known * _LARGEST_SHARE):
         return None
+    if places.settled:
+        return found
     if len(ids) == 1:
         wanted, values = "r.{} = ?", list[Any]([ids[0]])
     else:
         wanted, values = "r.{} IN (SELECT unnest(?::UUID[]))", [list(ids)]
-    rest: Places = cursor.execute(
-        f"SELECT r.rowid FROM {TABLES[signal]} r WHERE r.rowid >= ? AND {wanted.format(column)}",
-        [known, *values],
-    ).fetchnumpy()["rowid"]
+    newer = f"SELECT r.rowid FROM {TABLES[signal]} r WHERE r.rowid >= ? AND {wanted.format(column)}"
+    rest: Places = cursor.execute(parsed(cursor, newer), [known, *values]).fetchnumpy()["rowid"]
     return np.concatenate([found, rest]) if len(rest) else found

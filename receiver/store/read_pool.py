@@ -2,18 +2,22 @@
 
 A question is a function of a cursor. It runs inside one read-only transaction, so that all of its statements
 see the same rows, and is asked again where places of rows may have changed meanwhile
-(:mod:`receiver.store.row_moves`). It is interrupted at its time limit and when its asker is cancelled. The asker gets the
-answer at the limit even if the database does not react; the thread's place stays taken until it does.
+(:mod:`receiver.store.row_moves`). One that is asked while a processor is idle may read rows in a second thread too, in
+a transaction of its own: rows of known places never change, they only go. It is interrupted at its time limit and when
+its asker is cancelled. The asker gets the answer at the limit even if the database does not react; the thread's
+place stays taken until it does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 import duckdb
 
@@ -22,11 +26,24 @@ from receiver.priority import step_back
 from receiver.store.row_moves import RowMoves
 
 T = TypeVar("T")
+U = TypeVar("U")
+Work = Callable[[duckdb.DuckDBPyConnection], T]
+
+
+class Beside(Protocol):
+    """**Protocol:** a second thread of a question."""
+
+    def __call__(self, work: Work[U]) -> Callable[[], U]:
+        """Run ``work`` there, in a transaction of its own; return what waits for its answer."""
+        ...
+
 
 _INTERRUPT_AGAIN_S = 0.05
 _WAITING_PER_READER = 16
 _NICENESS = 10
 """Four questions that scan take both of two cores: exports are to be answered meanwhile (ADR 18)."""
+_PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_LOAD = Path("/proc/loadavg")
 _ATTEMPTS = 4
 """Runs of a question during each of which rows have moved, before its asker is told to come again."""
 
@@ -37,14 +54,16 @@ class _Question(Generic[T]):
     def __init__(
         self,
         connect: Callable[[], duckdb.DuckDBPyConnection],
-        work: Callable[[duckdb.DuckDBPyConnection], T],
+        work: Callable[[duckdb.DuckDBPyConnection, Beside | None], T],
         moves: RowMoves | None,
+        threads: ThreadPoolExecutor | None,
     ) -> None:
         self._connect = connect
         self._work = work
         self._moves = moves
+        self._threads = threads
         self._lock = threading.Lock()
-        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._cursors: set[duckdb.DuckDBPyConnection] = set()
         self._stopped = False
 
     def run(self) -> T:
@@ -66,17 +85,43 @@ class _Question(Generic[T]):
         raise BusyError("the store moved rows during each of several tries", hint="ask again in a moment")
 
     def _once(self) -> T:
+        started: list[Future[Any]] = []
+        threads = self._threads
+        if threads is None:
+            return self._in_transaction(lambda cursor: self._work(cursor, None))
+
+        def beside(work: Work[U]) -> Callable[[], U]:
+            try:
+                future = threads.submit(self._in_transaction, work)
+            except RuntimeError as error:
+                raise ShuttingDownError("the store is being closed") from error
+            started.append(future)
+
+            def answer() -> U:
+                try:
+                    return future.result()
+                except CancelledError as error:
+                    raise ShuttingDownError("the store is being closed") from error
+
+            return answer
+
+        try:
+            return self._in_transaction(lambda cursor: self._work(cursor, beside))
+        finally:
+            wait(started)
+
+    def _in_transaction(self, work: Work[U]) -> U:
         cursor = self._connect()
         try:
             with self._lock:
-                self._cursor = cursor
+                self._cursors.add(cursor)
                 if self._stopped:
                     raise duckdb.InterruptException("stopped before it began")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            return self._work(cursor)
+            return work(cursor)
         finally:
             with self._lock:
-                self._cursor = None
+                self._cursors.discard(cursor)
             with contextlib.suppress(duckdb.Error):
                 cursor.rollback()
             cursor.close()
@@ -85,8 +130,8 @@ class _Question(Generic[T]):
         """Interrupt the statement that runs now; one that starts later is not, so this is called again."""
         with self._lock:
             self._stopped = True
-            if self._cursor is not None:
-                self._cursor.interrupt()
+            for cursor in self._cursors:
+                cursor.interrupt()
 
 
 class ReadPool:
@@ -120,6 +165,11 @@ class ReadPool:
         self._threads = ThreadPoolExecutor(
             readers, thread_name_prefix="store-reader", initializer=step_back, initargs=(_NICENESS,)
         )
+        self._more_threads = ThreadPoolExecutor(
+            readers, thread_name_prefix="store-reader-beside", initializer=step_back, initargs=(_NICENESS,)
+        )
+        """As many as questions, each of which waits for one of these at a time."""
+        self._running = 0
         self._free = asyncio.Semaphore(readers)
         self._most_waiting = readers * _WAITING_PER_READER
         self._waiting = 0
@@ -127,7 +177,7 @@ class ReadPool:
 
     async def run(
         self,
-        work: Callable[[duckdb.DuckDBPyConnection], T],
+        work: Work[T],
         *,
         timeout_s: float | None = None,
         once: bool = False,
@@ -146,15 +196,36 @@ class ReadPool:
 
         Cancellation: the statement is interrupted; nothing waits for it.
         """
+        return await self._run(lambda cursor, _: work(cursor), timeout_s=timeout_s, once=once)
+
+    async def run_with_more(self, work: Callable[[duckdb.DuckDBPyConnection, Beside | None], T]) -> T:
+        """Return what ``work`` returns, as :meth:`run` does.
+
+        Args:
+            work: Asks the cursor that it is given, and has a second thread where no other question is asked now;
+                to use it pays while :func:`processor_is_idle`.
+        """
+        return await self._run(work, may_have_more=True)
+
+    async def _run(
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection, Beside | None], T],
+        *,
+        timeout_s: float | None = None,
+        once: bool = False,
+        may_have_more: bool = False,
+    ) -> T:
         await self._take_place()
-        question = _Question(self._connect, work, None if once else self._moves)
+        more = self._more_threads if may_have_more and not self._running else None
+        question = _Question(self._connect, work, None if once else self._moves, more)
         loop = asyncio.get_running_loop()
         try:
             future = self._threads.submit(question.run)
         except RuntimeError as error:
             self._free.release()
             raise ShuttingDownError("the store is being closed") from error
-        future.add_done_callback(lambda _: _on_loop(loop, self._free.release))
+        self._running += 1
+        future.add_done_callback(lambda _: _on_loop(loop, self._ended))
         limit = timeout_s or self._timeout_s
         try:
             async with asyncio.timeout(limit):
@@ -181,6 +252,10 @@ class ReadPool:
             self._on_failure()
             raise StoreUnavailableError(f"the store cannot be read now: {error}") from error
 
+    def _ended(self) -> None:
+        self._running -= 1
+        self._free.release()
+
     async def _take_place(self) -> None:
         if self._closed:
             raise ShuttingDownError("the store is being closed")
@@ -202,6 +277,20 @@ class ReadPool:
         """Take no more questions; those that run end by themselves or at their limit. Safe to call twice."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._more_threads.shutdown(wait=False, cancel_futures=True)
+
+
+def processor_is_idle() -> bool:
+    """Return True if fewer threads of this machine want to run now than this process may use processors.
+
+    Two threads on one busy processor take longer than one does. Linux only; elsewhere nothing is said to be idle.
+    Source: proc(5), /proc/loadavg, the fourth field. It takes 10 µs; not for an event loop.
+    """
+    try:
+        running = int(_LOAD.read_bytes().split()[3].partition(b"/")[0])
+    except (OSError, ValueError, IndexError):
+        return False
+    return running < _PROCESSORS
 
 
 def _uncancellable(future: Future[T]) -> Future[T]:

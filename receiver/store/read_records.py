@@ -11,7 +11,10 @@ from receiver.ports import Rows
 from receiver.questions import Filters
 from receiver.signals import Signal
 from receiver.store.dimension_cache import RESOURCES, SCOPES
+from receiver.store.known_texts import NO_TEXTS, KnownTexts
+from receiver.store.parsed_statements import parsed
 from receiver.store.read_filters import LOG_TIME, conditions
+from receiver.store.read_pool import Beside, processor_is_idle
 from receiver.store.read_values import (
     ERROR_SEVERITY,
     json_value,
@@ -33,6 +36,9 @@ _LOG_COLUMNS = (
     "severity_text", "event_name", "body", "body_type", "attributes", "dropped_attributes_count",
     "resource_id", "scope_id",
 )  # fmt: skip
+_SEVERAL = 4
+"""Scattered records of which reading two halves at the same time gains more than it costs to plan a statement."""
+_TEXTS = "SELECT text_id, text FROM texts WHERE text_id IN (SELECT unnest(?::UUID[]))"
 TABLES = {Signal.TRACES: "spans", Signal.LOGS: "logs"}
 
 
@@ -43,9 +49,11 @@ def fetch_spans(
     *,
     order: str = "",
     limit: int | None = None,
+    known: KnownTexts = NO_TEXTS,
 ) -> Rows:
-    """Return the spans ``r`` for which ``where`` holds."""
-    return [_span(row) for row in _fetch(cursor, "spans", where, values, order=order, limit=limit)]
+    """Return the spans ``r`` for which ``where`` holds; without a limit the earliest first."""
+    rows = _fetch(cursor, "spans", where, values, order=order, limit=limit, known=known)
+    return [_span(row) for row in rows]
 
 
 def fetch_logs(
@@ -55,18 +63,31 @@ def fetch_logs(
     *,
     order: str = "",
     limit: int | None = None,
+    known: KnownTexts = NO_TEXTS,
 ) -> Rows:
-    """Return the log records ``r`` for which ``where`` holds."""
-    return [_log(row) for row in _fetch(cursor, "logs", where, values, order=order, limit=limit)]
+    """Return the log records ``r`` for which ``where`` holds; without a limit the earliest first."""
+    rows = _fetch(cursor, "logs", where, values, order=order, limit=limit, known=known)
+    return [_log(row) for row in rows]
 
 
 def records_at(
-    cursor: duckdb.DuckDBPyConnection, signal: Signal, rowids: list[int]
+    cursor: duckdb.DuckDBPyConnection,
+    signal: Signal,
+    rowids: list[int],
+    *,
+    known: KnownTexts = NO_TEXTS,
+    beside: Beside | None = None,
 ) -> dict[int, dict[str, Any]]:
-    """Return the records of these rows, by row."""
+    """Return the records of these rows, by row; half of them are read beside if that pays."""
     table, answer = TABLES[signal], _span if signal is Signal.TRACES else _log
-    rows = _rows(cursor, table, "r.rowid IN (SELECT unnest(?::BIGINT[]))", [rowids])
-    return {row["rowid"]: answer(row) for row in rows}
+    where, ordered = "r.rowid IN (SELECT unnest(?::BIGINT[]))", sorted(rowids)
+    if beside is None or len(ordered) < _SEVERAL or not processor_is_idle():
+        rows = _raw(cursor, table, where, [ordered])
+    else:
+        half = len(ordered) // 2
+        others = beside(lambda more: _raw(more, table, where, [ordered[half:]]))
+        rows = _raw(cursor, table, where, [ordered[:half]]) + others()
+    return {row["rowid"]: answer(row) for row in _with_names(cursor, rows, known)}
 
 
 def newest_logs(cursor: duckdb.DuckDBPyConnection, filters: Filters, limit: int) -> Rows:
@@ -112,44 +133,63 @@ def _fetch(
     *,
     order: str,
     limit: int | None,
+    known: KnownTexts,
 ) -> list[dict[str, Any]]:
+    if limit is None:  # DuckDB takes a millisecond to sort the spans of a trace
+        return sorted(_rows(cursor, table, where, values, known), key=_moment_and_place)
     ordered = f" ORDER BY {order}, r.rowid" if order else ""
-    if limit is None:
-        return _rows(cursor, table, f"{where}{ordered}", values)
     # Narrow columns first: sorting whole records costs many times the memory.
     chosen = f"SELECT r.rowid FROM {table} r WHERE {where}"
     if order:
         chosen += f" ORDER BY {order}"
-    return _rows(cursor, table, f"r.rowid IN ({chosen} LIMIT ?){ordered}", [*values, limit])
+    return _rows(cursor, table, f"r.rowid IN ({chosen} LIMIT ?){ordered}", [*values, limit], known)
 
 
 def _rows(
-    cursor: duckdb.DuckDBPyConnection, table: str, where: str, values: list[Any]
+    cursor: duckdb.DuckDBPyConnection, table: str, where: str, values: list[Any], known: KnownTexts
 ) -> list[dict[str, Any]]:
     """Return whole rows, with the service and the text that they name."""
+    return _with_names(cursor, _raw(cursor, table, where, values), known)
+
+
+def _raw(
+    cursor: duckdb.DuckDBPyConnection, table: str, where: str, values: list[Any]
+) -> list[dict[str, Any]]:
     columns = (*(_SPAN_COLUMNS if table == "spans" else _LOG_COLUMNS), "text_id", "rowid")
-    cursor.execute(
-        f"SELECT {', '.join(f'r.{each}' for each in columns)} FROM {table} r WHERE {where}", values
-    )
-    rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    asked = f"SELECT {', '.join(f'r.{each}' for each in columns)} FROM {table} r WHERE {where}"
+    rows = cursor.execute(parsed(cursor, asked), values).fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _with_names(
+    cursor: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]], known: KnownTexts
+) -> list[dict[str, Any]]:
     resources = RESOURCES.rows(cursor, (row["resource_id"] for row in rows))
-    texts = _texts(cursor, rows)
+    texts = _texts(cursor, rows, known)
     for row in rows:
         row["service"] = resources.get(row["resource_id"], (None,))[0]
         row["text"] = texts.get(row["text_id"])
     return rows
 
 
-def _texts(cursor: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> dict[UUID, str]:
+def _texts(
+    cursor: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]], known: KnownTexts
+) -> dict[UUID, str]:
     """Return the texts that rows name, by id. Should one stand there twice after a crash, its copies are equal.
 
     A join costs twice as much for ten rows, and reads the whole table of texts.
     """
-    ids = list({row["text_id"] for row in rows if row["text_id"] is not None})
-    if not ids:
-        return {}
-    cursor.execute("SELECT text_id, text FROM texts WHERE text_id IN (SELECT unnest(?::UUID[]))", [ids])
-    return dict(cursor.fetchall())
+    ids = {row["text_id"] for row in rows if row["text_id"] is not None}
+    texts = known.texts(ids)
+    if missing := list(ids - texts.keys()):
+        texts |= cursor.execute(parsed(cursor, _TEXTS), [missing]).fetchall()
+    return texts
+
+
+def _moment_and_place(row: dict[str, Any]) -> tuple[int, int]:
+    if "start_time_unix_nano" in row:
+        return row["start_time_unix_nano"], row["rowid"]
+    return row["time_unix_nano"] or row["observed_time_unix_nano"], row["rowid"]
 
 
 def _span(row: dict[str, Any]) -> dict[str, Any]:

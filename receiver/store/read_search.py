@@ -11,7 +11,9 @@ import duckdb
 from receiver.ports import Rows
 from receiver.questions import Filters, NearTexts
 from receiver.signals import Signal
+from receiver.store.known_texts import NO_TEXTS, KnownTexts
 from receiver.store.read_filters import TIME, Conditions, conditions
+from receiver.store.read_pool import Beside
 from receiver.store.read_ranked_hits import ROUNDS, Group, ranked_groups
 from receiver.store.read_records import TABLES, records_at
 from receiver.store.row_places import RowPlaces
@@ -27,11 +29,14 @@ def records_near(
     near: NearTexts,
     filters: Filters,
     limit: int,
+    *,
     places: Mapping[Signal, RowPlaces],
+    known: KnownTexts,
+    beside: Beside | None,
 ) -> Rows:
     """Return the best record of each trace that has a text which is near the question."""
     chosen = ranked_groups(cursor, places, near, filters, limit)
-    if chosen is not None and (whole := _whole_records(cursor, chosen)) is not None:
+    if chosen is not None and (whole := _whole_records(cursor, chosen, known, beside)) is not None:
         return whole
     asked = {signal: conditions(filters, signal, cursor) for signal in _searched(cursor, filters)}
     found: list[Group] = []
@@ -40,7 +45,7 @@ def records_near(
         found = _groups_of_texts(cursor, texts, asked, limit) if texts else []
         if are_all or len(found) >= limit:
             break
-    return _whole_records(cursor, found) or []
+    return _whole_records(cursor, found, known) or []  # of this transaction alone: all are there
 
 
 def _groups_of_texts(
@@ -127,13 +132,18 @@ def _best(
     return chosen
 
 
-def _whole_records(cursor: duckdb.DuckDBPyConnection, chosen: Sequence[Group]) -> Rows | None:
+def _whole_records(
+    cursor: duckdb.DuckDBPyConnection,
+    chosen: Sequence[Group],
+    known: KnownTexts = NO_TEXTS,
+    beside: Beside | None = None,
+) -> Rows | None:
     """Return the chosen records; None where one is not there for this transaction."""
     by_place: dict[tuple[str, int], dict[str, Any]] = {}
     for signal in _SEARCHED:
         records = [best["record"] for best, _, _ in chosen if best["signal"] == signal.value]
         if records:
-            found_here = records_at(cursor, signal, records)
+            found_here = records_at(cursor, signal, records, known=known, beside=beside)
             by_place |= {(signal.value, record): row for record, row in found_here.items()}
     if len(by_place) < len(chosen):  # what is known of rows may be a moment ahead of the transaction
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from receiver.ports import PendingText
 from receiver.questions import VectorBatch
+from receiver.store.commits import Commits
 
 _WITHOUT_VECTOR = "FROM texts t ANTI JOIN (SELECT text_id FROM embeddings WHERE model = ?) e USING (text_id)"
 
@@ -56,6 +57,8 @@ def vector_batches(cursor: duckdb.DuckDBPyConnection, model: str, batch_rows: in
 @dataclass(frozen=True, slots=True)
 class _Counted:
     state: tuple[str, int, int, int]
+    commit: int | None
+    """The number of the last commit, which they know of; None: there was another one meanwhile."""
     counts: tuple[int, int]
 
 
@@ -66,12 +69,21 @@ class TextCounts:
     are replaced stay those of the same texts. So the same numbers mean the same texts.
     """
 
-    def __init__(self) -> None:
-        """Nothing was counted yet."""
+    def __init__(self, commits: Commits | None = None) -> None:
+        """Nothing was counted yet; ``commits`` tells when there is nothing to ask the store for."""
+        self._commits = commits
         self._last: _Counted | None = None
+
+    def known(self, model: str) -> tuple[int, int] | None:
+        """Return :func:`count_texts` if nothing was committed since they were counted."""
+        last = self._last
+        if self._commits is None or last is None or last.commit is None or last.state[0] != model:
+            return None
+        return last.counts if last.commit == self._commits.count else None
 
     def counts(self, cursor: duckdb.DuckDBPyConnection, model: str) -> tuple[int, int]:
         """Return :func:`count_texts`."""
+        before = self._commits.count if self._commits else None
         row = cursor.execute(
             "SELECT (SELECT count(*) FROM texts), (SELECT count(*) FROM embeddings),"
             " (SELECT coalesce(sum(retired), 0)::UBIGINT FROM record_totals)"
@@ -79,5 +91,7 @@ class TextCounts:
         state = (model, *row)
         last = self._last
         if last is None or last.state != state:
-            last = self._last = _Counted(state, count_texts(cursor, model))
+            last = _Counted(state, None, count_texts(cursor, model))
+        is_sure = before is not None and self._commits is not None and self._commits.count == before
+        self._last = replace(last, commit=before if is_sure else None)
         return last.counts

@@ -11,6 +11,8 @@ import duckdb
 from receiver.ports import Rows
 from receiver.questions import TraceRecords
 from receiver.signals import Signal
+from receiver.store.known_texts import KnownTexts
+from receiver.store.parsed_statements import parsed
 from receiver.store.read_filters import LOG_TIME
 from receiver.store.read_places import candidates
 from receiver.store.read_records import TABLES, dimensions, fetch_logs, fetch_spans
@@ -23,7 +25,12 @@ _FEW_ROWS = 1000
 
 
 def records_of_trace(
-    cursor: duckdb.DuckDBPyConnection, trace_id: UUID, *, limit: int, places: Mapping[Signal, RowPlaces]
+    cursor: duckdb.DuckDBPyConnection,
+    trace_id: UUID,
+    *,
+    limit: int,
+    places: Mapping[Signal, RowPlaces],
+    known: KnownTexts,
 ) -> TraceRecords:
     """Return the spans and log records of a trace, earliest first, with their resources and scopes."""
 
@@ -31,9 +38,8 @@ def records_of_trace(
         mine, values = "r.trace_id = ?", list[Any]([trace_id])
         rows = candidates(cursor, signal, places[signal], "trace_id", [trace_id])
         if rows is None:  # narrow columns first: most traces have no log records
-            rows = cursor.execute(
-                f"SELECT r.rowid FROM {TABLES[signal]} r WHERE {mine}", values
-            ).fetchnumpy()["rowid"]
+            everywhere = parsed(cursor, f"SELECT r.rowid FROM {TABLES[signal]} r WHERE {mine}")
+            rows = cursor.execute(everywhere, values).fetchnumpy()["rowid"]
         if not len(rows):
             return []
         first, last = int(rows.min()), int(rows.max())
@@ -41,8 +47,9 @@ def records_of_trace(
             mine, values = f"r.rowid >= ? AND r.rowid <= ? AND {mine}", [first, last, trace_id]
         else:
             mine, values = f"r.rowid IN (SELECT unnest(?::BIGINT[])) AND {mine}", [rows, trace_id]
-        few = len(rows) <= min(limit, _FEW_ROWS)
-        return fetch(cursor, mine, values, order=order, limit=None if few else limit + 1)
+        if len(rows) <= min(limit, _FEW_ROWS):
+            return fetch(cursor, mine, values, known=known)
+        return fetch(cursor, mine, values, order=order, limit=limit + 1, known=known)
 
     spans = fetched(Signal.TRACES, fetch_spans, "r.start_time_unix_nano")
     logs = fetched(Signal.LOGS, fetch_logs, LOG_TIME)

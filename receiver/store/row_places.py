@@ -9,7 +9,7 @@ hash that two ids share costs time and never an answer. Derived, never saved: :m
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import numpy as np
@@ -23,6 +23,7 @@ _BLOCK_BITS = 6
 _BLOCKS = (1 << _BLOCK_BITS) - 1
 """The numbers of 60 blocks fit below it."""
 LOW_32 = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
 
 Places = NDArray[np.int64]
 _NOWHERE: Places = np.empty(0, dtype=np.int64)
@@ -91,9 +92,11 @@ class Stretch:
         entries = self.ids[column]
         lowest = hashes << np.uint64(32)
         starts = entries.searchsorted(lowest)
-        counts = entries.searchsorted(lowest | LOW_32, side="right") - starts
-        if not counts.any():  # so it is in most stretches
+        here = entries.take(starts, mode="clip") >> _HALF == hashes if len(entries) else hashes[:0]
+        if not np.count_nonzero(here):  # so it is in most stretches
             return entries[:0]
+        lowest, starts = lowest[here], starts[here]
+        counts = entries.searchsorted(lowest | LOW_32, side="right") - starts
         # Of each hash its entries, one behind the other.
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         found: NDArray[np.uint64] = entries[np.repeat(starts, counts) + within]
@@ -116,12 +119,24 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing was committed since all rows were learnt: no row is newer, none was deleted."""
+
+    commit: int
+    """The number of the last commit (:mod:`receiver.store.commits`)."""
+    owners: dict[str, NDArray[np.uint64]] = field(default_factory=dict)
+    """The resources of services that were asked for meanwhile: the low 64 bits of their ids, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
 class RowPlaces:
     """What is known of one table; rows from ``known_rows`` on are not looked at yet. Never changes."""
 
     stretches: Sequence[Stretch] = ()
     retired: int = 0
     """How many records had been deleted from the store; facts hold only as long as that is so."""
+    settled: Settled | None = None
+    """None: there may be newer rows, and rows may have been deleted; the table has to be asked."""
 
     @property
     def known_rows(self) -> int:
@@ -136,8 +151,19 @@ class RowPlaces:
     def places(self, column: str, ids: Sequence[UUID]) -> Places:
         """Return the places below ``known_rows`` that may have one of these ids, ascending."""
         hashes = np.unique(np.array([id_hash(each) for each in ids], dtype=np.uint64))
-        found = [places for stretch in self.stretches if len(places := stretch.places(column, hashes))]
+        stretches = self.stretches if len(hashes) > 1 else self._with_hash(column, hashes[0])
+        found = [places for stretch in stretches if len(places := stretch.places(column, hashes))]
         return np.sort(np.concatenate(found)) if found else _NOWHERE
+
+    def _with_hash(self, column: str, one: np.uint64) -> list[Stretch]:
+        """Return the stretches that have this hash; most have not, and nothing else is asked of those."""
+        lowest, found = one << _HALF, []
+        for stretch in self.stretches:
+            entries = stretch.ids[column]
+            at = entries.searchsorted(lowest)
+            if at < len(entries) and entries[at] >> _HALF == one:
+                found.append(stretch)
+        return found
 
     def newest_first(self, since_ns: int | None, until_ns: int | None) -> list[Stretch]:
         """Return the stretches with rows from ``since_ns`` to before ``until_ns``, the one with the latest row first."""

@@ -115,6 +115,33 @@ def test_resources_scopes_metrics_and_texts_are_stored_once(store: Store) -> Non
     assert store.rows("SELECT count(*) FROM metric_points") == [(9,)]
 
 
+@pytest.mark.parametrize("count", [1, 4_000])
+def test_what_several_parts_of_a_transaction_bring_is_stored_once(store: Store, count: int) -> None:
+    """Little, and so much that it is not written together; whether or not it was stored before a restart."""
+    requests = [_named_apart(range(first * count, (first + 1) * count)) for first in range(3)]
+    store.writer.load(store.batch(1, requests[0]))
+    store.writer.close()
+    store.store.close()
+    store.open()  # it knows nothing of what is there
+    parts = [part for request in (*requests, *requests) for part in store.batch(2, request).parts]
+    store.writer.load(LoadBatch(SPOOL, 2, parts, {Signal.TRACES: 6 * count}))
+    for table, key, things in (
+        ("resources", "resource_id", 1),
+        ("scopes", "scope_id", 1),
+        ("texts", "text_id", 3 * count),
+    ):
+        assert store.rows(f"SELECT count(*), count(DISTINCT {key}) FROM {table}") == [(things, things)], table
+    found = store.rows("SELECT count(*), count(t.text) FROM spans LEFT JOIN texts t USING (text_id)")
+    assert found == [(7 * count, 7 * count)]
+
+
+def _named_apart(numbers: range) -> ExportRequest:
+    """Return spans with as much of a text of their own as is kept."""
+    words = ("".join(chr(ord("a") + int(digit)) for digit in f"{number:05}") for number in numbers)
+    spans = (make_span(number, name=word * 100) for number, word in zip(numbers, words, strict=True))
+    return ExportRequest(Signal.TRACES, traces(*spans))
+
+
 def test_rows_that_can_never_be_written_are_refused_and_nothing_of_the_batch_stays(store: Store) -> None:
     """The error says that a retry is useless; the next batch is loaded as if nothing had been."""
     good = store.batch(1, span_request(0, 2), metric_request(0))

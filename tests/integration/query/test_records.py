@@ -7,6 +7,7 @@ import asyncio
 from receiver.questions import Filters, MetricQuestion
 from receiver.signals import Signal
 from receiver.store.duckdb_reader import DuckDbReader
+from receiver.store.read_counts import POINT_TABLES
 from tests.support.store_rows import DIMENSION, MODEL, MS, T0, S, StoreRows, identity, trace
 
 
@@ -145,6 +146,14 @@ async def test_counts_are_exact_per_signal_and_service(rows: StoreRows, reader: 
     assert (counts.stored[Signal.TRACES], counts.retired[Signal.TRACES]) == (7, 5)
     rows.connection.execute("CHECKPOINT")
     assert (await reader.record_counts()).database["bytes"] > 0
+
+
+async def test_totals_are_known_without_a_look_at_any_record(rows: StoreRows, reader: DuckDbReader) -> None:
+    """So a scrape costs the same however much is stored: here no record could be looked at."""
+    rows.connection.execute("UPDATE record_totals SET stored = 7 WHERE signal = 'traces'")
+    for table in ("spans", "logs", *POINT_TABLES):
+        rows.connection.execute(f"DROP TABLE {table} CASCADE")
+    assert await reader.stored_totals() == {Signal.TRACES: 7, Signal.METRICS: 0, Signal.LOGS: 0}
 
 
 async def test_texts_without_a_vector_of_the_model_are_pending(rows: StoreRows, reader: DuckDbReader) -> None:
