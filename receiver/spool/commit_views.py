@@ -20,7 +20,7 @@ _DEFINITIONS = (
     """CREATE TEMP TRIGGER append_request INSTEAD OF INSERT ON appended WHEN new.sequence IS NOT NULL BEGIN
       INSERT INTO requests VALUES (new.sequence, new.signal, new.records, new.payload_bytes, new.checksum,
         new.accepted_at_ns, new.key, new.outcome_rejected, new.outcome_message);
-      INSERT INTO payloads SELECT new.sequence, new.payload WHERE new.staged IS NULL;
+      INSERT INTO payloads SELECT new.sequence, new.payload WHERE new.payload IS NOT NULL;
       INSERT INTO large_payloads SELECT new.sequence, new.staged WHERE new.staged IS NOT NULL;
     END""",
     """CREATE TEMP TRIGGER append_totals INSTEAD OF INSERT ON appended WHEN new.duplicates IS NOT NULL BEGIN
@@ -55,6 +55,7 @@ def append(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -
     Args:
         connection: Knows the views.
         rows: At least one, of ``APPENDED_COLUMNS`` values: requests have a sequence number, totals have duplicates.
+            SQLite copies what goes through a view once more, so large payloads are better inserted by themselves.
     """
     values = [value for row in rows for value in row]
     number = len(rows)

@@ -13,6 +13,8 @@ from receiver.spool.spool_writer import SpoolWriter
 
 _STATEMENT_KEYS = 2048
 _STATEMENT_ROWS = 64
+_MOST_COPIED_BYTES = 256 << 10
+"""Of payloads in a commit; more of them cost more to copy than to wait for the GIL a few times."""
 _RECORDS = "coalesce(CAST(records AS INTEGER), 0)"  # damaged bytes may have become another type
 _BYTES = "coalesce(CAST(payload_bytes AS INTEGER), 0)"
 _LAST_OF_SLICE = f"""SELECT max(sequence) FROM (
@@ -56,11 +58,14 @@ def insert(
         SpoolUnavailableError: Nothing of it is in the file.
     """
     numbered = list(enumerate(entries, first))
+    payloads = [(sequence, e.payload) for sequence, e in numbered if e.staged is None]
+    by_themselves = sum(len(payload) for _, payload in payloads) > _MOST_COPIED_BYTES
     rows: list[tuple[object, ...]] = [
         (
             *(sequence, e.signal.value, e.records, len(e.payload), checksum, now, e.key),
             *(e.outcome.rejected, _storable(e.outcome.message)),
-            *((None, e.staged.number) if e.staged else (e.payload, None)),
+            None if by_themselves or e.staged else e.payload,
+            e.staged.number if e.staged else None,
             None,
         )
         for (sequence, e), checksum in zip(numbered, checksums, strict=True)
@@ -69,13 +74,15 @@ def insert(
         (None, signal, accepted, *(None,) * 8, repeated) for signal, (accepted, repeated) in totals.items()
     ]
     import_keys = [key for e in entries for key in e.import_keys]
-    if len(rows) <= _STATEMENT_ROWS and not import_keys:
+    if len(rows) <= _STATEMENT_ROWS and not import_keys and not by_themselves:
         with writer.one_statement() as connection:
             commit_views.append(connection, rows)
     else:
         with writer.commit() as connection:
             for start in range(0, len(rows), _STATEMENT_ROWS):
                 commit_views.append(connection, rows[start : start + _STATEMENT_ROWS])
+            if by_themselves:
+                _insert_payloads(connection, payloads)
             _remember_imports(connection, import_keys)
     return [(sequence, e.signal.value, e.records, len(e.payload)) for sequence, e in numbered]
 
@@ -141,6 +148,14 @@ def put_back(connection: sqlite3.Connection, first: int) -> list[tuple[int, str,
     connection.executemany("INSERT INTO payloads SELECT ?, payload FROM quarantine WHERE sequence = ?", moves)
     connection.execute("DELETE FROM quarantine")
     return rows
+
+
+def _insert_payloads(connection: sqlite3.Connection, payloads: Sequence[tuple[int, bytes]]) -> None:
+    """Insert the payloads, many in a statement."""
+    for start in range(0, len(payloads), _STATEMENT_ROWS):
+        page = payloads[start : start + _STATEMENT_ROWS]
+        values = [value for row in page for value in row]
+        connection.execute(f"INSERT INTO payloads VALUES {', '.join(['(?, ?)'] * len(page))}", values)
 
 
 def _remember_imports(connection: sqlite3.Connection, keys: list[bytes]) -> None:

@@ -25,8 +25,8 @@ WAL_BYTES = 64 << 20
 """Size of the write-ahead log above which a checkpoint makes it start anew."""
 _BUSY_S = 5.0
 _CACHE_KIB = 8 << 10
-_CACHED_STATEMENTS = 64
-"""An append has one for each of 15 numbers of rows."""
+_CACHED_STATEMENTS = 128
+"""An append has one for each of 15 numbers of rows, and of 64 numbers of large payloads."""
 
 _TABLES = (
     "CREATE TABLE spool (uuid TEXT NOT NULL, created_at_ns INTEGER NOT NULL)",

@@ -65,8 +65,12 @@ class SpoolWriter:
         Raises:
             SpoolUnavailableError: Nothing of it is in the file.
         """
+        writer = self.connection
         with disk_errors_named("write", self._folder):
-            yield self.connection
+            if writer.in_transaction:  # one that could not be ended: the statement would be a part of it
+                writer.execute("ROLLBACK")
+                raise sqlite3.OperationalError("the transaction before this one was left open")
+            yield writer
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -42,5 +42,8 @@ class Commits:
 
     @property
     def deletions(self) -> int:
-        """Return how many commits that delete have begun: while it stays, what was there once is there still."""
+        """Return how many commits that delete have begun.
+
+        What was read while :attr:`count` was a number is there for as long as this stays.
+        """
         return self._deletions

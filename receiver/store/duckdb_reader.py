@@ -47,6 +47,7 @@ from receiver.store import (
     sql_sandbox,
 )
 from receiver.store.commits import Commits
+from receiver.store.known_texts import NO_TEXTS, KnownTexts
 from receiver.store.place_keeper import PlaceKeeper
 from receiver.store.read_filters import HOT_COLUMNS
 from receiver.store.read_pool import Beside, ReadPool
@@ -55,6 +56,7 @@ from receiver.store.row_moves import RowMoves
 from receiver.store.row_places import STRETCH_ROWS, RowPlaces
 
 T = TypeVar("T")
+_PlacedWork = Callable[[duckdb.DuckDBPyConnection, Mapping[Signal, RowPlaces], KnownTexts, Beside | None], T]
 
 
 class DuckDbReader:
@@ -101,13 +103,13 @@ class DuckDbReader:
         """Return the best record of each trace that has a text near enough."""
         return await self._pool.run_with_more(
             self._with_places(
-                lambda cursor, places, beside: read_search.records_near(
+                lambda cursor, places, known, beside: read_search.records_near(
                     cursor,
                     near,
                     filters,
                     limit,
                     places=places,
-                    known=self._keeper.texts(),
+                    known=known,
                     beside=beside,
                 )
             )
@@ -123,8 +125,8 @@ class DuckDbReader:
         """Return the spans and log records of a trace."""
         return await self._pool.run_with_more(
             self._with_places(
-                lambda cursor, places, _: read_traces.records_of_trace(
-                    cursor, trace_id, limit=limit, places=places, known=self._keeper.texts()
+                lambda cursor, places, known, _: read_traces.records_of_trace(
+                    cursor, trace_id, limit=limit, places=places, known=known
                 )
             )
         )
@@ -144,7 +146,7 @@ class DuckDbReader:
         self._want_attributes(filters)
         return await self._pool.run_with_more(
             self._with_places(
-                lambda cursor, places, _: read_newest_traces.newest_traces(
+                lambda cursor, places, _known, _beside: read_newest_traces.newest_traces(
                     cursor, filters, limit, places[Signal.TRACES]
                 )
             )
@@ -246,20 +248,29 @@ class DuckDbReader:
         """Return how many spans and log records have a known place; 0 right after rows have moved. Threads: any."""
         return sum(places.rows for places in self._keeper.all_places().values())
 
-    def _with_places(
-        self, work: Callable[[duckdb.DuckDBPyConnection, Mapping[Signal, RowPlaces], Beside | None], T]
-    ) -> Callable[[duckdb.DuckDBPyConnection, Beside | None], T]:
-        """Return a question that is given what is known of rows."""
+    def _with_places(self, work: _PlacedWork[T]) -> Callable[[duckdb.DuckDBPyConnection, Beside | None], T]:
+        """Return a question that is given what is known of rows and of texts."""
 
         def asked(cursor: duckdb.DuckDBPyConnection, beside: Beside | None) -> T:
-            places = self._keeper.all_places()
-            answer = work(cursor, places, beside)
+            places, texts = self._keeper.all_places(), self._keeper.texts()
             settled = places[Signal.TRACES].settled
-            if settled is None or self._keeper.is_settled(settled):
-                return answer
+
+            def holds() -> bool:
+                return (settled is None or self._keeper.is_settled(settled)) and self._keeper.holds(texts)
+
+            try:
+                answer = work(cursor, places, texts, beside)
+            except duckdb.Error:
+                raise
+            except Exception:  # a row that came meanwhile is none of those that are known
+                if holds():
+                    raise
+            else:
+                if holds():
+                    return answer
             # Something was committed meanwhile, and the transaction may see that.
             unsettled = {signal: replace(each, settled=None) for signal, each in places.items()}
-            return work(cursor, unsettled, beside)
+            return work(cursor, unsettled, NO_TEXTS, beside)
 
         return asked
 

@@ -242,7 +242,7 @@ class DuckDbWriter:
             texts = self._delete_unreferenced() if any(counts.values()) else []
             for signal, count in counts.items():
                 self._add_to_totals(signal, retired=count)
-            with self._commits.committing(deletes=True):
+            with self._commits.committing(deletes=any(counts.values())):
                 connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()

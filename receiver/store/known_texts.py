@@ -96,6 +96,8 @@ class KnownTexts:
     """The texts that are known. Never changes."""
 
     parts: Sequence[TextPart] = ()
+    deletions: int = 0
+    """How many commits that delete had begun when they were given out."""
 
     def texts(self, ids: Iterable[UUID]) -> dict[UUID, str]:
         """Return those of these texts that are known."""

@@ -105,17 +105,11 @@ class PlaceKeeper:
         self._attributes_wanted = False
         self._given_up = False
 
-    def places(self, signal: Signal) -> RowPlaces:
-        """Return what is known of a table: nothing where rows have moved since it was learnt.
-
-        For use inside one question, which is asked again should rows move before it ends.
-        """
-        return self.all_places()[signal]
-
     def all_places(self) -> Mapping[Signal, RowPlaces]:
-        """Return what is known of each table at one moment; see :meth:`places`.
+        """Return what is known of each table at one moment: nothing where rows have moved since it was learnt.
 
-        Where it is settled, the question has to ask :meth:`is_settled` when it has read, and to begin again if not.
+        For use inside one question, which is asked again should rows move before it ends. Where it is settled, the
+        question has to ask :meth:`is_settled` when it has read, and to begin again if not.
         """
         known = self._known
         if known.mark != self._mark():
@@ -138,10 +132,18 @@ class PlaceKeeper:
         )
 
     def texts(self) -> KnownTexts:
-        """Return the texts that are known: none where one of them may have been deleted since."""
+        """Return the texts that are known: none where one of them may have been deleted since.
+
+        The question has to ask :meth:`holds` when it has read, and to begin again without them if not.
+        """
         known = self._known
-        holds = known.mark == self._mark() and known.deletions == self._deletions()
-        return known.texts if holds else NO_TEXTS
+        if known.mark != self._mark() or known.deletions != self._deletions():
+            return NO_TEXTS
+        return replace(known.texts, deletions=known.deletions)
+
+    def holds(self, texts: KnownTexts) -> bool:
+        """Return True if none of the texts can have been deleted since it was given out."""
+        return not texts.parts or texts.deletions == self._deletions()
 
     def want_attributes(self) -> None:
         """Have attributes looked at from now on."""
@@ -160,14 +162,17 @@ class PlaceKeeper:
         is_settled = settled is not None and self.is_settled(settled)
         if not is_settled:
             retired = retired_records(cursor)
-            if (self._known.mark, self._known.retired, self._known.deletions) != (mark, retired, deletions):
+            if (self._known.mark, self._known.retired) != (mark, retired):
                 with self._lock:
                     self._forget(mark, retired, deletions)
+            elif self._known.deletions != deletions:
+                self._publish(mark, texts=NO_TEXTS, deletions=deletions)
         try:
             if not is_settled:
                 if any(self._learn(cursor, signal, mark) for signal in TABLES):
                     return True
-                if self._learn_texts(cursor, mark):
+                # What is read while a commit goes on may be what that one deletes.
+                if commit is not None and self._learn_texts(cursor, mark):
                     return True
                 if commit is not None and self._commits is not None and commit == self._commits.count:
                     self._publish(mark, settled=Settled(commit))

@@ -15,7 +15,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -108,7 +108,9 @@ class _Question(Generic[T]):
         try:
             return self._in_transaction(lambda cursor: self._work(cursor, beside))
         finally:
-            wait(started)
+            for each in started:  # `wait` never ends for one that was cancelled before a thread took it
+                with contextlib.suppress(CancelledError):
+                    each.exception()
 
     def _in_transaction(self, work: Work[U]) -> U:
         cursor = self._connect()

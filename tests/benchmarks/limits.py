@@ -11,7 +11,6 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,31 +21,28 @@ from tests.benchmarks.limit_machine import disk, machine, scheduler
 from tests.support.receiver_process import REPOSITORY
 
 
-def grpc_limits(plan: Plan, batches: Sequence[int] = (1, 512)) -> dict[int, Any]:
-    """Return requests a second of a handler that does nothing, by records in a request; the load is the plan's."""
-    found = {}
-    for batch in batches:
-        with subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.empty_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=REPOSITORY,
-        ) as server:
-            assert server.stdout is not None
-            endpoint = server.stdout.readline().strip()
-            with Generator(replace(plan, transport="grpc", batch=batch, rate=0.0), endpoint) as generator:
-                generator.begin()
-                load = generator.result()
-            server.communicate()  # closes its input, so it ends
-        found[batch] = {
-            "requests_per_s": round(load["acknowledged_requests"] / load["seconds"]),
-            "records_per_s": round(load["acknowledged_records"] / load["seconds"]),
-            "answer_ms": load["latency_ms"],
-            "generator_cpu_us_per_record": load["generator_cpu_us_per_record"],
-            "under_way": plan.under_way,
-        }
-    return found
+def empty_handler(plan: Plan) -> dict[str, Any]:
+    """Return how many requests a second a gRPC handler that does nothing answers under the plan's load."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.benchmarks.empty_server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    ) as server:
+        assert server.stdout is not None
+        endpoint = server.stdout.readline().strip()
+        with Generator(replace(plan, transport="grpc", rate=0.0), endpoint) as generator:
+            generator.begin()
+            load = generator.result()
+        server.communicate()  # closes its input, so it ends
+    return {
+        "requests_per_s": round(load["acknowledged_requests"] / load["seconds"]),
+        "records_per_s": round(load["acknowledged_records"] / load["seconds"]),
+        "answer_ms": load["latency_ms"],
+        "generator_cpu_us_per_record": load["generator_cpu_us_per_record"],
+        "under_way": plan.under_way,
+    }
 
 
 def column_limits(
@@ -83,7 +79,7 @@ def main() -> None:
         "disk": disk(options.folder),
         "scheduler_ms": scheduler(),
         "columns": column_limits(signal, options.payload, options.rows, options.folder),
-        "empty_grpc": grpc_limits(plan),
+        "empty_grpc": {batch: empty_handler(replace(plan, batch=batch)) for batch in (1, 512)},
     }
     print(json.dumps(found))
 

@@ -20,7 +20,7 @@ from typing import Any
 from receiver.signals import Signal
 from tests.benchmarks.ingest_run import Plan, one_run
 from tests.benchmarks.limit_machine import disk, machine, scheduler
-from tests.benchmarks.limits import column_limits, grpc_limits
+from tests.benchmarks.limits import column_limits, empty_handler
 from tests.benchmarks.payload_capture import CAPTURE
 from tests.benchmarks.tables import markdown
 
@@ -46,10 +46,13 @@ class Extent:
     """Of the runs with log records and with data points; 0: there are none."""
     column_rows: int
     grpc_s: float
+    """Of the empty handler's runs."""
+    grpc_runs: int
+    """Of the sizes that are compared with the empty handler, each run right behind one of the handler's."""
 
 
-SHORT = Extent(8, 1, 5, ("grpc",), 15, 1, 0, 491_520, 4)
-FULL = Extent(20, 3, 10, ("grpc", "http"), 60, 5, 30, 1_228_800, 10)
+SHORT = Extent(8, 1, 5, ("grpc",), 15, 1, 0, 491_520, 4, 1)
+FULL = Extent(20, 3, 10, ("grpc", "http"), 60, 5, 30, 1_228_800, 8, 5)
 
 
 def plans(extent: Extent, base: Plan) -> Iterator[tuple[str, Plan, int]]:
@@ -70,11 +73,10 @@ def plans(extent: Extent, base: Plan) -> Iterator[tuple[str, Plan, int]]:
     for transport in extent.transports:
         for batch in BATCHES:
             under_way = _UNDER_WAY_SMALL if batch <= 10 else base.under_way
-            yield (
-                "batch",
-                replace(base, transport=transport, batch=batch, under_way=under_way, seconds=extent.batch_s),
-                1,
+            plan = replace(
+                base, transport=transport, batch=batch, under_way=under_way, seconds=extent.batch_s
             )
+            yield "batch", plan, extent.grpc_runs if compared(plan) else 1
     steady = replace(base, rate=STEADY)
     yield "steady", replace(steady, seconds=extent.steady_s), extent.steady_runs
     if extent.steady_others_s:
@@ -82,9 +84,13 @@ def plans(extent: Extent, base: Plan) -> Iterator[tuple[str, Plan, int]]:
             yield "steady", replace(steady, signal=signal, seconds=extent.steady_others_s), extent.steady_runs
 
 
-def limits(extent: Extent, base: Plan, folder: Path) -> dict[str, Any]:
+def compared(plan: Plan) -> bool:
+    """Tell whether runs of the plan are compared with an empty handler: by turns, as the machine's speed is not steady."""
+    return plan.transport == "grpc" and plan.batch in {1, 512}
+
+
+def limits(extent: Extent, folder: Path) -> dict[str, Any]:
     """Return the limits of the machine."""
-    load = replace(base, seconds=extent.grpc_s)
     return {
         "machine": machine(),
         "disk": disk(folder),
@@ -98,23 +104,22 @@ def limits(extent: Extent, base: Plan, folder: Path) -> dict[str, Any]:
                 (Signal.METRICS, "realistic"),
             )
         ],
-        "empty_grpc": {
-            **grpc_limits(replace(load, under_way=_UNDER_WAY_SMALL), (1,)),
-            **grpc_limits(load, (512,)),
-        },
     }
 
 
 def run(extent: Extent, base: Plan, *, folder: Path, results: Path) -> None:
     """Measure everything; each result is a file in ``results`` as soon as it is there."""
     print("limits of the machine …", flush=True)
-    _write(results / "limits.json", limits(extent, base, folder))
+    _write(results / "limits.json", limits(extent, folder))
     number = 0
     for group, plan, count in plans(extent, base):
         for _ in range(count):
             number += 1
             print(f"{number}. {plan.name} …", end=" ", flush=True)
-            found = {"group": group, **one_run(plan, folder)}
+            found: dict[str, Any] = {"group": group}
+            if group == "batch" and compared(plan):
+                found["empty_handler"] = empty_handler(replace(plan, seconds=extent.grpc_s))
+            found |= one_run(plan, folder)
             print(f"{found['stored_per_s']:,}/s", flush=True)
             _write(results / f"run-{number:03d}.json", found)
 

@@ -69,7 +69,7 @@ def markdown(results: Path) -> str:
             "### By size of request\n\n"
             "Realistic spans, as fast as it answers; 64 requests under way up to 10 spans, else 8."
         ),
-        _batches(limits, runs_of(results, "batch")),
+        _batches(runs_of(results, "batch")),
         (
             "### At a steady rate\n\n"
             "10,000 records a second, 512 a request, open loop: a request is due at a fixed time and its latency counts"
@@ -130,30 +130,37 @@ def _stages(runs: list[Run]) -> str:
     return _table(["records", "receiver", *stages, "load generator"], rows)
 
 
-def _batches(limits: dict[str, Any], runs: list[Run]) -> str:
-    empty = {int(size): found for size, found in limits["empty_grpc"].items()}
+def _batches(runs: list[Run]) -> str:
     rows = []
     for some in by_plan(runs):
         first = some[0]
         stored = median(some, "stored_per_s")
-        limit = empty.get(first["batch"]) if first["transport"] == "grpc" else None
+        empty = [run for run in some if "empty_handler" in run]
         acknowledged = median(some, "acknowledged_per_s")
         rows.append(
             [
                 _transport(first),
                 f"{first['batch']:,}",
                 f"{acknowledged / first['batch']:,.0f}",
-                f"{acknowledged / limit['records_per_s']:.2f}" if limit else "",
+                f"{median(empty, 'empty_handler', 'requests_per_s'):,.0f}" if empty else "",
+                _of_empty_handler(empty) if empty else "",
                 f"{stored:,.0f}",
                 *_latencies(some, "answer_ms"),
                 f"{median(some, 'cpu_s_per_million'):.1f}",
             ]
         )
     header = [
-        "transport", "records a request", "requests/s", "of an empty handler's", "stored records/s",
+        "transport", "records a request", "requests/s", "an empty handler's", "ratio, by turns", "stored records/s",
         *(f"answer {place}, ms" for place in _PLACES), "CPU s per million",
     ]  # fmt: skip
     return _table(header, rows)
+
+
+def _of_empty_handler(runs: list[Run]) -> str:
+    """Return the median, lowest and highest of what each run answered beside the empty handler right before it."""
+    ratios = sorted(run["acknowledged_per_s"] / run["empty_handler"]["records_per_s"] for run in runs)
+    middle = f"{statistics.median(ratios):.2f}"
+    return middle if len(ratios) == 1 else f"{middle} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
 
 def _steady(limits: dict[str, Any], runs: list[Run]) -> str:
@@ -193,18 +200,9 @@ def _limits(limits: dict[str, Any]) -> str:
     sync, late = limits["disk"]["fsync_ms"], limits["scheduler_ms"]
     lines = [
         f"- fsync of 4 KiB: p50 {sync['p50']} ms, p99 {sync['p99']} ms; writing {limits['disk']['write_mb_per_s']:,} MB/s.",
-        *(
-            f"- gRPC with an empty handler, {_spans(size)} a request, {found['under_way']} under way:"
-            f" {found['requests_per_s']:,} requests/s, {found['records_per_s']:,} spans/s."
-            for size, found in limits["empty_grpc"].items()
-        ),
         f"- A sleep of 1 ms ends {late['p50']} ms late (p99 {late['p99']} ms, max {late['max']} ms).",
     ]
     return columns + "\n\n" + "\n".join(lines)
-
-
-def _spans(size: str) -> str:
-    return "1 span" if size == "1" else f"{size} spans"
 
 
 def _commit_sizes(limits: dict[str, Any]) -> list[str]:

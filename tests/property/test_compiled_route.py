@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from receiver.ports import ExportRequest
 from receiver.signals import Signal
@@ -48,9 +50,14 @@ def test_what_is_said_becomes_the_same_columns_and_texts(routes: DecodeRoutes, s
 
 
 @pytest.mark.parametrize("signal", [Signal.TRACES, Signal.LOGS])
-def test_most_of_what_is_said_is_taken(routes: DecodeRoutes, signal: Signal) -> None:
+def test_most_of_what_is_said_is_taken(
+    routes: DecodeRoutes, signal: Signal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else the comparison would compare one route with itself; the same requests in every run, as this is a share."""
     taken = seen = 0
+    # Hypothesis draws literals of those of the project's modules that are loaded, too, which other tests decide.
+    monkeypatch.setattr(providers, "_get_local_constants", Constants)
+    monkeypatch.setattr(providers, "CONSTANTS_CACHE", {})
 
     @settings(SEVERAL, max_examples=60, derandomize=True, database=None)
     @given(st.lists(SPOKEN_REQUESTS[signal], min_size=1, max_size=4))

@@ -36,7 +36,7 @@ def test_after_each_load_all_rows_are_known_in_few_pieces(rows: StoreRows, keepe
             count += 1
         while keeper.step(rows.connection):
             pass
-        places = keeper.places(Signal.TRACES)
+        places = keeper.all_places()[Signal.TRACES]
         assert places.known_rows == places.rows == count
         sizes = [stretch.end - stretch.first for stretch in places.stretches]
         complete = count // _STRETCH

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from receiver.config import StoreConfig
+from receiver.errors import ShuttingDownError
 from receiver.ports import LoadBatch, TextVectors
 from receiver.questions import Filters
 from receiver.signals import Signal
@@ -138,19 +139,19 @@ def test_what_was_learnt_is_settled_until_the_next_commit_begins(
 ) -> None:
     """During it nobody can know, and after it there may be newer rows."""
     fill(rows, random.Random(22), 0, 100)
-    assert keeper.places(Signal.TRACES).settled is None
+    assert keeper.all_places()[Signal.TRACES].settled is None
     learn(keeper, rows.connection)
-    first = keeper.places(Signal.TRACES).settled
+    first = keeper.all_places()[Signal.TRACES].settled
     assert first is not None
-    assert keeper.places(Signal.LOGS).settled is first
+    assert keeper.all_places()[Signal.LOGS].settled is first
     with commits.committing():
-        assert keeper.places(Signal.TRACES).settled is None
+        assert keeper.all_places()[Signal.TRACES].settled is None
         learn(keeper, rows.connection)
-        assert keeper.places(Signal.TRACES).settled is None
-    assert keeper.places(Signal.TRACES).settled is None
+        assert keeper.all_places()[Signal.TRACES].settled is None
+    assert keeper.all_places()[Signal.TRACES].settled is None
     assert not keeper.is_settled(first)
     learn(keeper, rows.connection)
-    assert keeper.places(Signal.TRACES).settled not in (None, first)
+    assert keeper.all_places()[Signal.TRACES].settled not in (None, first)
 
 
 def test_what_is_committed_before_the_first_statement_is_learnt(
@@ -162,7 +163,7 @@ def test_what_is_committed_before_the_first_statement_is_learnt(
         with commits.committing():
             rows.span(trace(1), 1, resource_id=rows.resource("shop"), text="late")
         learn(keeper, cursor)
-    places = keeper.places(Signal.TRACES)
+    places = keeper.all_places()[Signal.TRACES]
     assert places.settled is not None
     assert places.places("trace_id", [trace(1)]).tolist() == [0]
 
@@ -188,6 +189,47 @@ def test_texts_are_known_until_something_is_deleted(
     assert keeper.texts().texts([other]) == {other: "Other"}
 
 
+def test_no_text_is_learnt_while_something_is_committed(
+    rows: StoreRows, keeper: PlaceKeeper, commits: Commits
+) -> None:
+    """It may be one that is being deleted, and come again in other words."""
+    other = rows.text("other")
+    with commits.committing(deletes=True):
+        learn(keeper, rows.connection)
+        rows.connection.execute("UPDATE texts SET text = 'Other' WHERE text_id = ?", [other])
+    assert keeper.texts().texts([other]) == {}
+    learn(keeper, rows.connection)
+    given = keeper.texts()
+    assert given.texts([other]) == {other: "Other"}
+    assert keeper.holds(given)
+    with commits.committing(deletes=True):
+        pass
+    learn(keeper, rows.connection)
+    assert not keeper.holds(given)
+    assert keeper.holds(keeper.texts())
+
+
+async def test_what_is_committed_right_before_the_first_statement_is_answered(
+    rows: StoreRows, learned: DuckDbReader, commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question has been given what was known, and its transaction sees a trace of which nothing was."""
+    rows.span(trace(1), 1, resource_id=rows.resource("shop"), text="early")
+    await learned.learn()
+    known = learned._keeper.all_places
+
+    def late() -> object:
+        monkeypatch.undo()
+        places = known()
+        assert places[Signal.TRACES].settled is not None
+        with commits.committing():
+            rows.span(trace(2), 2, resource_id=rows.resource("shop"), text="late")
+        return places
+
+    monkeypatch.setattr(learned._keeper, "all_places", late)
+    found = await learned.traces(Filters(), 5)
+    assert {row["trace_id"] for row in found} == {trace(1).hex, trace(2).hex}
+
+
 def test_texts_are_known_in_parts_up_to_a_number(
     rows: StoreRows, keeper: PlaceKeeper, commits: Commits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +251,9 @@ def test_texts_are_known_in_parts_up_to_a_number(
 def test_the_writer_tells_of_everything_that_it_commits(tmp_path: Path) -> None:
     """A load, vectors and a deletion; what deletes is told apart."""
     commits = Commits()
+    rows = StoreRows(tmp_path / "telemetry.duckdb")
+    rows.span(trace(1), 1, resource_id=rows.resource("shop"), text="old")
+    rows.close()
     store = DuckDbStore.open(tmp_path / "telemetry.duckdb", StoreConfig(), temp_directory=tmp_path / "tmp")
     writer = DuckDbWriter(store, commits=commits)
     seen = [(commits.count, commits.deletions)]
@@ -216,11 +261,12 @@ def test_the_writer_tells_of_everything_that_it_commits(tmp_path: Path) -> None:
     seen.append((commits.count, commits.deletions))
     writer.write_embeddings([TextVectors(uuid4(), np.ones((1, 4), dtype=np.float32))], model="m")
     seen.append((commits.count, commits.deletions))
-    writer.retire(before_ns=1)
-    seen.append((commits.count, commits.deletions))
+    for end in (1, 1 << 62):  # nothing is that old; the span is
+        writer.retire(before_ns=end)
+        seen.append((commits.count, commits.deletions))
     writer.close()
     store.close()
-    assert seen == [(0, 0), (1, 0), (2, 0), (3, 1)]
+    assert seen == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1)]
 
 
 async def test_a_question_has_a_second_thread_while_no_other_is_asked(
@@ -255,6 +301,27 @@ async def test_a_question_has_a_second_thread_while_no_other_is_asked(
     go_on.set()
     await busy
     pool.close()
+
+
+async def test_a_pool_that_is_closed_waits_for_no_second_thread_that_never_began(rows: StoreRows) -> None:
+    """The asker hears that the store is being closed, and no thread is left."""
+    pool = ReadPool(rows.cursor, readers=1, timeout_s=60)
+    occupied, asked = threading.Event(), threading.Event()
+    pool._more_threads.submit(occupied.wait, 30)
+
+    def work(_: duckdb.DuckDBPyConnection, beside: Beside | None) -> object:
+        assert beside is not None
+        answer = beside(lambda more: more.execute("SELECT 7").fetchall())
+        asked.set()
+        return answer()
+
+    asking = asyncio.ensure_future(pool.run_with_more(work))
+    await asyncio.to_thread(asked.wait, 30)
+    pool.close()
+    occupied.set()
+    with pytest.raises(ShuttingDownError):
+        await asking
+    await asyncio.to_thread(pool._threads.shutdown)
 
 
 @pytest.mark.parametrize(

@@ -28,16 +28,23 @@ _LIMITS: dict[str, Any] = {
     "columns": [
         {"signal": "traces", "payload": "realistic", "best_rows_per_s": 4000, "by_commit_rows": {"16384": {"rows_per_s": 4000}}},
     ],
-    "empty_grpc": {"512": {"requests_per_s": 4, "records_per_s": 2048, "under_way": 8}},
 }  # fmt: skip
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Return a folder with three runs at full speed, one by size and two at a steady rate."""
+    """Return a folder with three runs at full speed, three by size and two at a steady rate."""
     runs = [
         *({**_RUN, "group": "throughput", "stored_per_s": rate} for rate in (1000, 3000, 2000)),
-        {**_RUN, "group": "batch", "stored_per_s": 900},
+        *(
+            {
+                **_RUN,
+                "group": "batch",
+                "stored_per_s": 900,
+                "empty_handler": {"requests_per_s": rate // 512, "records_per_s": rate},
+            }
+            for rate in (2048, 5120, 4096)
+        ),
         *({**_RUN, "group": "steady", "stored_per_s": 10_000, "cores": cores} for cores in (0.25, 0.35)),
     ]
     for number, run in enumerate(runs):
@@ -52,9 +59,9 @@ def test_the_median_stands_beside_all_runs_and_the_ratio(results: Path) -> None:
     assert "| 1,000 · 3,000 · 2,000 | 0.50 | 1.0 | 2.0 | 3.0 | 4.0 |" in row
 
 
-def test_a_size_is_compared_with_the_empty_handler_under_the_same_load(results: Path) -> None:
-    """1024 spans a second acknowledged are two requests, half of the handler's 2048."""
-    assert "| gRPC | 512 | 2 | 0.50 | 900 |" in markdown(results)
+def test_a_size_is_compared_with_the_empty_handler_by_turns(results: Path) -> None:
+    """1024 spans a second acknowledged are a half, a fifth and a quarter of what the handler did right before."""
+    assert "| gRPC | 512 | 2 | 8 | 0.25 (0.20 to 0.50) | 900 |" in markdown(results)
 
 
 def test_every_run_at_a_steady_rate_is_printed_and_their_median(results: Path) -> None:

@@ -220,6 +220,7 @@ impl Keys {
             self.classes.clear();
             self.marks.clear();
             self.followers = vec![0];
+            self.last = 0;
         }
     }
 }
