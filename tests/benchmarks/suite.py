@@ -1,7 +1,7 @@
 """The whole benchmark: limits of the machine and runs of the receiver, one JSON file each, then the tables.
 
     make bench                      # about five minutes
-    make bench ARGS=--full          # about 40 minutes; latencies of spans are medians of five runs of a minute
+    make bench ARGS=--full          # about half an hour; latencies of spans are medians of five runs of a minute
     python -m tests.benchmarks.report build/benchmarks    # puts the results into docs/benchmarks.md
 
 Runs take place one after the other on a machine that should do nothing else. A run that is void ends the suite.
@@ -52,7 +52,7 @@ class Extent:
 
 
 SHORT = Extent(8, 1, 5, ("grpc",), 15, 1, 0, 491_520, 4, 1)
-FULL = Extent(20, 3, 10, ("grpc", "http"), 60, 5, 30, 1_228_800, 8, 5)
+FULL = Extent(15, 3, 8, ("grpc", "http"), 60, 5, 15, 1_228_800, 6, 3)
 
 
 def plans(extent: Extent, base: Plan) -> Iterator[tuple[str, Plan, int]]:
