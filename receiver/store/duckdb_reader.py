@@ -49,8 +49,9 @@ from receiver.store import (
 from receiver.store.commits import Commits
 from receiver.store.known_texts import NO_TEXTS, KnownTexts
 from receiver.store.place_keeper import PlaceKeeper
+from receiver.store.question_run import Beside
 from receiver.store.read_filters import HOT_COLUMNS
-from receiver.store.read_pool import Beside, ReadPool
+from receiver.store.read_pool import ReadPool
 from receiver.store.record_stream import record_stream
 from receiver.store.row_moves import RowMoves
 from receiver.store.row_places import STRETCH_ROWS, RowPlaces

@@ -1,139 +1,30 @@
 """Runs questions in a bounded pool of threads, each with a cursor of its own, and stops them in time.
 
-A question is a function of a cursor. It runs inside one read-only transaction, so that all of its statements
-see the same rows, and is asked again where places of rows may have changed meanwhile
-(:mod:`receiver.store.row_moves`). One that is asked while a processor is idle may read rows in a second thread too, in
-a transaction of its own: rows of known places never change, they only go. It is interrupted at its time limit and when
-its asker is cancelled. The asker gets the answer at the limit even if the database does not react; the thread's
-place stays taken until it does.
+A question (:mod:`receiver.store.question_run`) is interrupted at its time limit and when its asker is cancelled. The
+asker gets the answer at the limit even if the database does not react; the thread's place stays taken until it does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import duckdb
 
 from receiver.errors import BusyError, QueryLimitError, ShuttingDownError, StoreUnavailableError
 from receiver.priority import step_back
+from receiver.store.question_run import Beside, QuestionRun, Work
 from receiver.store.row_moves import RowMoves
 
 T = TypeVar("T")
-U = TypeVar("U")
-Work = Callable[[duckdb.DuckDBPyConnection], T]
-
-
-class Beside(Protocol):
-    """**Protocol:** a second thread of a question."""
-
-    def __call__(self, work: Work[U]) -> Callable[[], U]:
-        """Run ``work`` there, in a transaction of its own; return what waits for its answer."""
-        ...
-
 
 _INTERRUPT_AGAIN_S = 0.05
 _WAITING_PER_READER = 16
 _NICENESS = 10
 """Four questions that scan take both of two cores: exports are to be answered meanwhile (ADR 18)."""
-_PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-_LOAD = Path("/proc/loadavg")
-_ATTEMPTS = 4
-"""Runs of a question during each of which rows have moved, before its asker is told to come again."""
-
-
-class _Question(Generic[T]):
-    """One run of ``work``, which can be stopped from another thread at any moment of its life."""
-
-    def __init__(
-        self,
-        connect: Callable[[], duckdb.DuckDBPyConnection],
-        work: Callable[[duckdb.DuckDBPyConnection, Beside | None], T],
-        moves: RowMoves | None,
-        threads: ThreadPoolExecutor | None,
-    ) -> None:
-        self._connect = connect
-        self._work = work
-        self._moves = moves
-        self._threads = threads
-        self._lock = threading.Lock()
-        self._cursors: set[duckdb.DuckDBPyConnection] = set()
-        self._stopped = False
-
-    def run(self) -> T:
-        """Return the work's answer; runs in a thread of the pool."""
-        if self._moves is None:
-            return self._once()
-        for _ in range(_ATTEMPTS):
-            mark = self._moves.mark()
-            try:
-                answer = self._once()
-            except duckdb.InterruptException:
-                raise
-            except Exception:
-                if self._moves.none_since(mark):
-                    raise
-            else:
-                if self._moves.none_since(mark):
-                    return answer
-        raise BusyError("the store moved rows during each of several tries", hint="ask again in a moment")
-
-    def _once(self) -> T:
-        started: list[Future[Any]] = []
-        threads = self._threads
-        if threads is None:
-            return self._in_transaction(lambda cursor: self._work(cursor, None))
-
-        def beside(work: Work[U]) -> Callable[[], U]:
-            try:
-                future = threads.submit(self._in_transaction, work)
-            except RuntimeError as error:
-                raise ShuttingDownError("the store is being closed") from error
-            started.append(future)
-
-            def answer() -> U:
-                try:
-                    return future.result()
-                except CancelledError as error:
-                    raise ShuttingDownError("the store is being closed") from error
-
-            return answer
-
-        try:
-            return self._in_transaction(lambda cursor: self._work(cursor, beside))
-        finally:
-            for each in started:  # `wait` never ends for one that was cancelled before a thread took it
-                with contextlib.suppress(CancelledError):
-                    each.exception()
-
-    def _in_transaction(self, work: Work[U]) -> U:
-        cursor = self._connect()
-        try:
-            with self._lock:
-                self._cursors.add(cursor)
-                if self._stopped:
-                    raise duckdb.InterruptException("stopped before it began")
-            cursor.execute("BEGIN TRANSACTION READ ONLY")
-            return work(cursor)
-        finally:
-            with self._lock:
-                self._cursors.discard(cursor)
-            with contextlib.suppress(duckdb.Error):
-                cursor.rollback()
-            cursor.close()
-
-    def stop(self) -> None:
-        """Interrupt the statement that runs now; one that starts later is not, so this is called again."""
-        with self._lock:
-            self._stopped = True
-            for cursor in self._cursors:
-                cursor.interrupt()
 
 
 class ReadPool:
@@ -219,7 +110,7 @@ class ReadPool:
     ) -> T:
         await self._take_place()
         more = self._more_threads if may_have_more and not self._running else None
-        question = _Question(self._connect, work, None if once else self._moves, more)
+        question = QuestionRun(self._connect, work, None if once else self._moves, more)
         loop = asyncio.get_running_loop()
         try:
             future = self._threads.submit(question.run)
@@ -282,19 +173,6 @@ class ReadPool:
         self._more_threads.shutdown(wait=False, cancel_futures=True)
 
 
-def processor_is_idle() -> bool:
-    """Return True if fewer threads of this machine want to run now than this process may use processors.
-
-    Two threads on one busy processor take longer than one does. Linux only; elsewhere nothing is said to be idle.
-    Source: proc(5), /proc/loadavg, the fourth field. It takes 10 µs; not for an event loop.
-    """
-    try:
-        running = int(_LOAD.read_bytes().split()[3].partition(b"/")[0])
-    except (OSError, ValueError, IndexError):
-        return False
-    return running < _PROCESSORS
-
-
 def _uncancellable(future: Future[T]) -> Future[T]:
     """Return a future that ends as ``future`` does and whose cancellation leaves ``future`` alone."""
     copy: Future[T] = Future()
@@ -313,7 +191,7 @@ def _uncancellable(future: Future[T]) -> Future[T]:
     return copy
 
 
-def _stop_until_done(loop: asyncio.AbstractEventLoop, question: _Question[T], future: Future[T]) -> None:
+def _stop_until_done(loop: asyncio.AbstractEventLoop, question: QuestionRun[T], future: Future[T]) -> None:
     if future.cancel() or future.done():
         return
     question.stop()

@@ -11,10 +11,11 @@ from receiver.ports import Rows
 from receiver.questions import Filters
 from receiver.signals import Signal
 from receiver.store.dimension_cache import RESOURCES, SCOPES
+from receiver.store.idle_processor import processor_is_idle
 from receiver.store.known_texts import NO_TEXTS, KnownTexts
 from receiver.store.parsed_statements import parsed
+from receiver.store.question_run import Beside
 from receiver.store.read_filters import LOG_TIME, conditions
-from receiver.store.read_pool import Beside, processor_is_idle
 from receiver.store.read_values import (
     ERROR_SEVERITY,
     json_value,

@@ -12,8 +12,8 @@ from receiver.ports import Rows
 from receiver.questions import Filters, NearTexts
 from receiver.signals import Signal
 from receiver.store.known_texts import NO_TEXTS, KnownTexts
+from receiver.store.question_run import Beside
 from receiver.store.read_filters import TIME, Conditions, conditions
-from receiver.store.read_pool import Beside
 from receiver.store.read_ranked_hits import ROUNDS, Group, ranked_groups
 from receiver.store.read_records import TABLES, records_at
 from receiver.store.row_places import RowPlaces

@@ -20,13 +20,14 @@ from receiver.errors import ShuttingDownError
 from receiver.ports import LoadBatch, TextVectors
 from receiver.questions import Filters
 from receiver.signals import Signal
-from receiver.store import known_texts, place_keeper, read_pool
+from receiver.store import idle_processor, known_texts, place_keeper
 from receiver.store.commits import Commits
 from receiver.store.duckdb_reader import DuckDbReader
 from receiver.store.duckdb_store import DuckDbStore
 from receiver.store.duckdb_writer import DuckDbWriter
 from receiver.store.place_keeper import PlaceKeeper
-from receiver.store.read_pool import Beside, ReadPool
+from receiver.store.question_run import Beside
+from receiver.store.read_pool import ReadPool
 from receiver.store.read_records import records_at
 from receiver.store.row_moves import RowMoves
 from tests.integration.query.test_read_pool import endless
@@ -122,7 +123,7 @@ async def test_records_that_are_read_in_two_threads_are_those_of_one(
     """However many they are, in whatever order they are asked for; a place without a row gives none."""
     fill(rows, random.Random(23), 0, 150)
     pool = ReadPool(rows.cursor, readers=1, timeout_s=60)
-    monkeypatch.setattr(read_pool, "_PROCESSORS", 1_000_000)
+    monkeypatch.setattr(idle_processor, "_PROCESSORS", 1_000_000)
     for count in (1, 3, 4, 7, 30):
         places = random.Random(count).sample(range(100), count)
         for asked in (places, [*places, 10_000]):
@@ -249,7 +250,7 @@ def test_texts_are_known_in_parts_up_to_a_number(
 
 
 def test_the_writer_tells_of_everything_that_it_commits(tmp_path: Path) -> None:
-    """A load, vectors and a deletion; what deletes is told apart."""
+    """A load, vectors, a deletion, and what is gone when it is opened again; what deletes is told apart."""
     commits = Commits()
     rows = StoreRows(tmp_path / "telemetry.duckdb")
     rows.span(trace(1), 1, resource_id=rows.resource("shop"), text="old")
@@ -264,9 +265,12 @@ def test_the_writer_tells_of_everything_that_it_commits(tmp_path: Path) -> None:
     for end in (1, 1 << 62):  # nothing is that old; the span is
         writer.retire(before_ns=end)
         seen.append((commits.count, commits.deletions))
+    store.connection.close()  # as after a failure: nobody gets a cursor any more
+    assert writer.revive()
+    seen.append((commits.count, commits.deletions))
     writer.close()
     store.close()
-    assert seen == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1)]
+    assert seen == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 2)]
 
 
 async def test_a_question_has_a_second_thread_while_no_other_is_asked(
@@ -333,9 +337,9 @@ def test_a_processor_is_idle_where_fewer_threads_run_than_there_are_processors(
 ) -> None:
     """By the kernel's figure of this moment, on two processors; none is where there is no such figure."""
     (tmp_path / "loadavg").write_text(load, encoding="ascii")
-    monkeypatch.setattr(read_pool, "_LOAD", tmp_path / "loadavg")
-    monkeypatch.setattr(read_pool, "_PROCESSORS", 2)
-    assert read_pool.processor_is_idle() is is_idle
+    monkeypatch.setattr(idle_processor, "_LOAD", tmp_path / "loadavg")
+    monkeypatch.setattr(idle_processor, "_PROCESSORS", 2)
+    assert idle_processor.processor_is_idle() is is_idle
 
 
 async def test_cancellation_stops_both_threads_of_a_question(
