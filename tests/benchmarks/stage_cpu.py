@@ -48,7 +48,7 @@ class StageCpu:
         for task in Path(f"/proc/{self._pid}/task").iterdir():
             try:
                 name = (task / "comm").read_text().strip()
-                used = _seconds_of(task / "stat")
+                used = _thread_seconds(task)
             except OSError:  # it has ended
                 continue
             found[MAIN if task.name == str(self._pid) else stage_of(name)] += used
@@ -81,6 +81,14 @@ def process_seconds(pid: int) -> float:
         return _seconds_of(Path(f"/proc/{pid}/stat"))
     except OSError:
         return 0.0
+
+
+def _thread_seconds(task: Path) -> float:
+    """Return the CPU seconds of a thread: nanoseconds of the scheduler's, in ticks where it keeps no such figures."""
+    try:
+        return int((task / "schedstat").read_text().split()[0]) / 1e9
+    except FileNotFoundError:
+        return _seconds_of(task / "stat")
 
 
 def _seconds_of(stat: Path) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.faults.backup import BackupAndRestore
-from tests.faults.disk_errors import FailingDisk, FailingStore
+from tests.faults.disk_errors import FailingDisk, FailingStore, UnopenedStore
 from tests.faults.disk_full import FullDisk, FullStoreDisk
 from tests.faults.disk_slow import BlockedStore, SlowSync
 from tests.faults.fault import Fault
@@ -34,6 +34,7 @@ FAULTS: Sequence[Fault] = (
     FullStoreDisk(),
     FailingDisk(),
     FailingStore(),
+    UnopenedStore(),
     SlowSync(),
     BlockedStore(),
 )

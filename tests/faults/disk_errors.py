@@ -7,6 +7,7 @@ import json
 import random
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.faults.disk_trial import DiskTrial, bad_disk, disk_trial
 from tests.faults.fault import FaultReport
 
+_NO_DATABASE = (f"sync telemetry.duckdb {errno.EIO}", f"read telemetry.duckdb {errno.EIO}")
 _ENDS = (
     (f"write * {errno.ENOSPC}", "the disk is full"),
     (f"write * {errno.EROFS}", "the disk is read-only"),
@@ -59,12 +61,38 @@ class FailingStore:
             for number in range(rounds):
                 trial.client.wait_for(chance.randrange(1, 5))
                 trial.round(
-                    disk.rules(f"sync telemetry.duckdb {errno.EIO}", f"read telemetry.duckdb {errno.EIO}"),
+                    disk.rules(*_NO_DATABASE),
                     problem=r"the store cannot be written: .* cannot be opened: the disk fails",
                     refused=False,
                     meanwhile=lambda: _told_to_ask_again(trial),
                 )
                 assert trial.metric("otlp_receiver_store_reopened_total") > number
+        return report
+
+
+class UnopenedStore:
+    """Syncs and reads of the database fail from the start, so that it cannot be made; implements ``Fault``."""
+
+    name = "the database's syncs and reads fail (EIO) from the start, it cannot be opened at all"
+    short_rounds = 1
+    long_rounds = 10
+
+    def run(self, rounds: int, folder: Path, chance: random.Random) -> FaultReport:
+        """Do it and report; see the protocol."""
+        report = FaultReport()
+        for number in range(rounds):
+            data_dir = folder / f"data-{number}"
+            disk = bad_disk(folder, data_dir)
+            with ExitStack() as trouble:
+                trouble.enter_context(disk.rules(*_NO_DATABASE))
+                with disk_trial(data_dir, disk.environment, report, is_opened=False) as trial:
+                    trial.client.wait_for(chance.randrange(1, 5))
+                    trial.round(
+                        trouble,
+                        problem="cannot be opened: the disk fails",
+                        refused=False,
+                        meanwhile=lambda: _told_to_ask_again(trial),
+                    )
         return report
 
 

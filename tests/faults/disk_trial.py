@@ -59,10 +59,15 @@ class DiskTrial:
         self.client.wait_for(1)
         warned = self._warnings()
         with trouble:
-            self.noted |= set(_wait(lambda: self._problems_like(problem), f"/readyz never said {problem!r}"))
+            self.noted |= set(
+                _wait(lambda: self._problems_like(problem), lambda: f"/readyz never said {problem!r}: {self}")
+            )
             if refused:
                 before = self.client.gave_up
-                _wait(lambda: self.client.gave_up > before + 1, "nobody was asked to come again")
+                _wait(
+                    lambda: self.client.gave_up > before + 1,
+                    lambda: f"nobody was asked to come again: {self}",
+                )
             else:
                 before = self.client.gave_up
                 self.client.wait_for(2)
@@ -76,6 +81,10 @@ class DiskTrial:
         self.client.wait_for(1)
         said = self._warnings() - warned
         assert said <= _LOG_LINES, f"it said {said} things: {self.receiver.log}"
+
+    def __str__(self) -> str:
+        """Return what the receiver says of itself now, and has said."""
+        return f"/readyz names {self.problems()}; the log: {self.receiver.log}"
 
     def problems(self) -> list[str]:
         """Return what /readyz names; empty if it is ready."""
@@ -115,7 +124,12 @@ class DiskTrial:
 
 @contextmanager
 def disk_trial(
-    data_dir: Path, environment: Mapping[str, str], report: FaultReport, *, padding: int = 2000
+    data_dir: Path,
+    environment: Mapping[str, str],
+    report: FaultReport,
+    *,
+    padding: int = 2000,
+    is_opened: bool = True,
 ) -> Iterator[DiskTrial]:
     """Start both; at the end of the block compare, and leave no process behind.
 
@@ -124,8 +138,11 @@ def disk_trial(
         environment: Added to what all disk faults have.
         report: Gets the figures.
         padding: Bytes in each request that do not compress.
+        is_opened: The store is open before the block begins; clients are accepted earlier.
     """
     with ReceiverProcess(data_dir, environment=_COMMON | dict(environment)) as receiver:
+        if is_opened:
+            wait_until_ready(receiver)
         command = [sys.executable, "-m", "tests.faults.strict_client", receiver.grpc, receiver.http]
         with NumberedClient([*command, "0", str(RECORDS), str(padding)]) as client:
             trial = DiskTrial(receiver, client, report)
@@ -144,10 +161,10 @@ def bad_disk(folder: Path, data_dir: Path) -> BadDisk:
     return BadDisk(folder, data_dir)
 
 
-def _wait(look: Callable[[], T], complaint: str) -> T:
+def _wait(look: Callable[[], T], complaint: Callable[[], str]) -> T:
     deadline = time.monotonic() + _WAIT_S
     while not (found := look()):
-        assert time.monotonic() < deadline, complaint
+        assert time.monotonic() < deadline, complaint()
         time.sleep(_LOOK_S)
     return found
 
