@@ -33,6 +33,8 @@ Count = Callable[[], Awaitable[int]]
 MAX_FAILURES = 3
 FIRST_BACK_OFF_S = 0.5
 MAX_BACK_OFF_S = 60.0
+_WRITE_BATCHES = 4
+"""Batches whose vectors are written together: the store looks through all that it has for each write, and syncs."""
 _GIVE_UP_ROUNDS = 3
 """Failed rounds in a row after which those who wait for an empty backlog are told that it will not be."""
 
@@ -191,35 +193,60 @@ class EmbeddingBacklog:
 
     async def _drain(self) -> None:
         """Take batches from the queue for ever; a text that failed before makes a batch of its own."""
+        size = self._config.batch_texts
         while True:
             taken = [await self._queue.get()]
-            while len(taken) < self._config.batch_texts and not self._queue.empty():
+            while len(taken) < size * _WRITE_BATCHES and not self._queue.empty():
                 taken.append(self._queue.get_nowait())
             together = [text for text in taken if text.text_id not in self._failures]
             alone = [[text] for text in taken if text.text_id in self._failures]
-            for batch in [together, *alone]:
-                if batch and self._outage is None:
-                    await self._embed(batch)
+            batches = [together[at : at + size] for at in range(0, len(together), size)]
+            for at_once in [batches, *([batch] for batch in alone)]:
+                if at_once and self._outage is None:
+                    await self._embed(at_once)
             for _ in taken:
                 self._queue.task_done()
 
-    async def _embed(self, batch: list[PendingText]) -> None:
+    async def _embed(self, batches: list[list[PendingText]]) -> None:
+        """Embed the batches, each by itself, and write together what has vectors."""
+        answers = await asyncio.gather(
+            *(self._embedder.embed([text.model_text for text in batch]) for batch in batches),
+            return_exceptions=True,
+        )
+        done: list[list[PendingText]] = []
+        rows: list[TextVectors] = []
+        for batch, answer in zip(batches, answers, strict=True):
+            if isinstance(answer, BaseException):
+                self._not_embedded([batch], answer)
+            else:
+                done.append(batch)
+                rows += [
+                    TextVectors(text.text_id, chunks) for text, chunks in zip(batch, answer, strict=True)
+                ]
+        if not done:
+            return
         try:
-            vectors = await self._embedder.embed([text.model_text for text in batch])
-            rows = [TextVectors(text.text_id, chunks) for text, chunks in zip(batch, vectors, strict=True)]
             await self._write(rows)
-            await asyncio.to_thread(self._index.add, [row.text_id for row in rows], vectors)
-        except EmbeddingFailedError as error:
-            self._failed(batch, error)
-        except RetryableError as error:
-            self._outage = error
+            await asyncio.to_thread(
+                self._index.add, [row.text_id for row in rows], [row.vectors for row in rows]
+            )
         except Exception as error:  # noqa: BLE001 - task boundary: whatever it was, other texts must go on
+            self._not_embedded(done, error)
+            return
+        self._metrics.embedded(len(rows))
+        self._pending = max(0, self._pending - len(rows))
+        for row in rows:
+            self._failures.pop(row.text_id, None)
+
+    def _not_embedded(self, batches: Sequence[list[PendingText]], error: BaseException) -> None:
+        """Note why there are no vectors: an outage, which costs no text anything, or the texts themselves."""
+        if not isinstance(error, Exception):
+            raise error
+        if isinstance(error, RetryableError) and not isinstance(error, EmbeddingFailedError):
+            self._outage = error
+            return
+        for batch in batches:
             self._failed(batch, error)
-        else:
-            self._metrics.embedded(len(batch))
-            self._pending = max(0, self._pending - len(batch))
-            for text in batch:
-                self._failures.pop(text.text_id, None)
 
     def _failed(self, batch: list[PendingText], error: Exception) -> None:
         self._metrics.embed_failed()

@@ -213,10 +213,12 @@ class DuckDbWriter:
                     " AND text_id IN (SELECT text_id::UUID FROM input_vectors)",
                     [model],
                 )
+            # With IN and NOT IN all vectors that are there would be put into a hash table: four times the time.
             self._connection.execute(
-                "INSERT INTO embeddings SELECT text_id::UUID, chunk, ?, vector FROM input_vectors WHERE "
-                "text_id::UUID IN (SELECT text_id FROM texts) "
-                "AND text_id::UUID NOT IN (SELECT text_id FROM embeddings WHERE model = ?)",
+                "INSERT INTO embeddings SELECT i.text_id, i.chunk, ?, i.vector"
+                " FROM (SELECT text_id::UUID AS text_id, chunk, vector FROM input_vectors) i"
+                " SEMI JOIN texts USING (text_id)"
+                " ANTI JOIN (SELECT text_id FROM embeddings WHERE model = ?) e USING (text_id)",
                 [model, model],
             )
             with self._commits.committing():

@@ -161,6 +161,24 @@ async def test_a_text_that_always_fails_does_not_block_the_others(
         assert embedder.batches.count(["text 3"]) == MAX_FAILURES
 
 
+async def test_batches_are_written_together_and_one_that_fails_does_not_hold_the_others() -> None:
+    """Four batches go to the store in one write; of a batch with a text that fails the texts come later, alone."""
+    written: list[int] = []
+
+    class _Counted(_Texts):
+        async def write(self, rows: Sequence[TextVectors]) -> None:
+            await super().write(rows)
+            written.append(len(rows))
+
+    texts, embedder = _Counted([f"text {n}" for n in range(16)]), HashingEmbedder()
+    embedder.poison = {"text 5"}
+    async with _running(texts, embedder) as (backlog, index):
+        with pytest.raises(EmbeddingUnavailableError, match="1 texts"):
+            await backlog.wait_idle()
+        assert written == [12, 1, 1, 1]
+        assert len(texts.vectors) == len(index) == 15
+
+
 async def test_more_texts_set_aside_than_the_queue_holds_do_not_block_the_others() -> None:
     """Texts that are set aside are fetched again and must not fill the place of those that can be embedded."""
     texts, embedder = _Texts([f"bad {n}" for n in range(20)]), HashingEmbedder()
