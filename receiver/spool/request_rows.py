@@ -11,8 +11,8 @@ from receiver.spool.accounts import BUCKET
 from receiver.spool.pieces import joined
 from receiver.spool.spool_writer import SpoolWriter
 
-_STATEMENT_KEYS = 2048
 _STATEMENT_ROWS = 64
+_STATEMENT_VALUES = 2048
 _MOST_COPIED_BYTES = 256 << 10
 """Of payloads in a commit; more of them cost more to copy than to wait for the GIL a few times."""
 _RECORDS = "coalesce(CAST(records AS INTEGER), 0)"  # damaged bytes may have become another type
@@ -73,7 +73,7 @@ def insert(
     rows += [
         (None, signal, accepted, *(None,) * 8, repeated) for signal, (accepted, repeated) in totals.items()
     ]
-    import_keys = [key for e in entries for key in e.import_keys]
+    import_keys = [(key,) for e in entries for key in e.import_keys]
     if len(rows) <= _STATEMENT_ROWS and not import_keys and not by_themselves:
         with writer.one_statement() as connection:
             commit_views.append(connection, rows)
@@ -82,8 +82,8 @@ def insert(
             for start in range(0, len(rows), _STATEMENT_ROWS):
                 commit_views.append(connection, rows[start : start + _STATEMENT_ROWS])
             if by_themselves:
-                _insert_payloads(connection, payloads)
-            _remember_imports(connection, import_keys)
+                _insert_many(connection, "INTO payloads", payloads)
+            _insert_many(connection, "OR IGNORE INTO imports", import_keys)
     return [(sequence, e.signal.value, e.records, len(e.payload)) for sequence, e in numbered]
 
 
@@ -150,19 +150,14 @@ def put_back(connection: sqlite3.Connection, first: int) -> list[tuple[int, str,
     return rows
 
 
-def _insert_payloads(connection: sqlite3.Connection, payloads: Sequence[tuple[int, bytes]]) -> None:
-    """Insert the payloads, many in a statement."""
-    for start in range(0, len(payloads), _STATEMENT_ROWS):
-        page = payloads[start : start + _STATEMENT_ROWS]
+def _insert_many(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert the rows, many in a statement."""
+    size = _STATEMENT_VALUES // len(rows[0]) if rows else 1
+    for start in range(0, len(rows), size):
+        page = rows[start : start + size]
         values = [value for row in page for value in row]
-        connection.execute(f"INSERT INTO payloads VALUES {', '.join(['(?, ?)'] * len(page))}", values)
-
-
-def _remember_imports(connection: sqlite3.Connection, keys: list[bytes]) -> None:
-    """Insert the keys, many in a statement."""
-    for start in range(0, len(keys), _STATEMENT_KEYS):
-        page = keys[start : start + _STATEMENT_KEYS]
-        connection.execute(f"INSERT OR IGNORE INTO imports VALUES {', '.join(['(?)'] * len(page))}", page)
+        row = f"({', '.join('?' * len(page[0]))})"
+        connection.execute(f"INSERT {into} VALUES {', '.join([row] * len(page))}", values)
 
 
 def _storable(text: str) -> str:

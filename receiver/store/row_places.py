@@ -90,7 +90,7 @@ class Stretch:
     def entries(self, column: str, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the entries with one of these hashes: the hash in the upper half, the row's offset in the lower."""
         entries = self.ids[column]
-        lowest = hashes << np.uint64(32)
+        lowest = hashes << _HALF
         starts = entries.searchsorted(lowest)
         here = entries.take(starts, mode="clip") >> _HALF == hashes if len(entries) else hashes[:0]
         if not np.count_nonzero(here):  # so it is in most stretches
