@@ -142,8 +142,8 @@ async def test_g3_concurrent_calls_on_one_channel_are_in_hand_together(
     listener.intake.block()
     channel = channels(listener.port)
     async with asyncio.TaskGroup() as group:
-        calls = [group.create_task(export(channel, body=b"\x0a\x00" * n)) for n in range(50)]
-        await listener.intake.arrived(50)
+        calls = [group.create_task(export(channel, body=b"\x0a\x00" * n)) for n in range(900)]
+        await listener.intake.arrived(900)
         listener.intake.release()
     assert {call.result() for call in calls} == {b""}
     assert listener.intake.used_bytes == 0
