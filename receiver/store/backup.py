@@ -22,21 +22,13 @@ import duckdb
 from receiver.errors import QueryError, RetryableError, StoreUnavailableError
 from receiver.signals import Signal
 from receiver.store.migrate import migrations
+from receiver.store.row_tables import POINT_TABLES
 
 _HEADERS_BYTES = 3 * 4096
 _SLICE_BYTES = 32 << 20
 _MEMORY = "256MiB"
 _NOT_HERE = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
-_ROWS = {
-    "spans": ("spans",),
-    "log_records": ("logs",),
-    "metric_points": (
-        "metric_points",
-        "histogram_points",
-        "exponential_histogram_points",
-        "summary_points",
-    ),
-}
+_ROWS = {"spans": ("spans",), "log_records": ("logs",), "metric_points": POINT_TABLES}
 
 
 @dataclass(frozen=True, slots=True)

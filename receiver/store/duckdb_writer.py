@@ -9,31 +9,25 @@ from typing import Any
 from uuid import UUID
 
 import duckdb
-import numpy as np
-import pyarrow as pa
 
 from receiver.disk import cause_in, free_bytes, why_not_writable
 from receiver.errors import BusyError, StoreRejectedError, StoreUnavailableError
 from receiver.ports import LoadBatch, Retired, TextVectors
-from receiver.signals import Signal
+from receiver.store.arrow_rows import forget_rows, insert_rows
 from receiver.store.commits import Commits
 from receiver.store.duckdb_store import DuckDbStore
 from receiver.store.known_keys import KnownKeys
+from receiver.store.new_things import KEYED, NewThings
+from receiver.store.record_totals import add_to_totals
+from receiver.store.retired_rows import AGE_AT, delete_ended
 from receiver.store.row_moves import RowMoves
+from receiver.store.row_tables import ROW_TABLES
+from receiver.store.vector_rows import insert_vectors
 
-_KEYED = {"resources": "resource_id", "scopes": "scope_id", "metrics": "metric_id", "texts": "text_id"}
-"""Tables that hold each thing once, and the column that says which."""
-_ROW_TABLES = (
-    "spans",
-    "logs",
-    "metric_points",
-    "histogram_points",
-    "exponential_histogram_points",
-    "summary_points",
-)
-_POINT_TABLES = _ROW_TABLES[-4:]
 _NEW_BYTES = 4 << 20
 """Of things that stand in the store once: what a transaction brings of them is looked for together, up to this size."""
+_HOPELESS = 8
+"""A checkpoint makes the log smaller, by compression, but hardly more often than this."""
 _PERMANENT = (
     duckdb.ConversionException,
     duckdb.ConstraintException,
@@ -43,12 +37,6 @@ _PERMANENT = (
     duckdb.TypeMismatchException,
     duckdb.DataError,
 )
-_END_TIME = {
-    "spans": "greatest(start_time_unix_nano, end_time_unix_nano)",
-    "logs": "greatest(time_unix_nano, observed_time_unix_nano)",
-    **dict.fromkeys(_POINT_TABLES, "time_unix_nano"),
-}
-_SIGNAL = {"spans": Signal.TRACES, "logs": Signal.LOGS, **dict.fromkeys(_POINT_TABLES, Signal.METRICS)}
 
 
 @contextmanager
@@ -60,30 +48,6 @@ def _waits_for_questions() -> Iterator[None]:
         if "Cannot CHECKPOINT" not in str(error):
             raise
         raise BusyError("a question that is being answered holds the checkpoint up") from error
-
-
-class _NewThings:
-    """What a transaction brings of things that stand in the store once, until it is written."""
-
-    def __init__(self) -> None:
-        self._tables: dict[tuple[str, pa.Schema], list[pa.Table]] = {}
-        self.nbytes = 0
-
-    def add(self, name: str, table: pa.Table) -> None:
-        if len(table):
-            self._tables.setdefault((name, table.schema), []).append(table)
-            self.nbytes += table.nbytes
-
-    def take(self) -> list[tuple[str, pa.Table]]:
-        """Return it, by table, and hold nothing any more."""
-        found = [(name, pa.concat_tables(tables)) for (name, _), tables in self._tables.items()]
-        self._tables.clear()
-        self.nbytes = 0
-        return found
-
-
-_HOPELESS = 8
-"""A checkpoint makes the log smaller, by compression, but hardly more often than this."""
 
 
 class DuckDbWriter:
@@ -136,19 +100,19 @@ class DuckDbWriter:
         connection = self._connection
         try:
             connection.execute("BEGIN")
-            new = _NewThings()
+            new = NewThings()
             for tables in batch.parts:
                 self._refuse_without_room(new.nbytes + sum(table.nbytes for table in tables.values()))
-                for name, key in _KEYED.items():
+                for name, key in KEYED.items():
                     if name in tables:
                         new.add(name, self._known.unknown(name, key, tables[name]))
                 if new.nbytes >= _NEW_BYTES:
-                    self._insert_new(new)
-                for name in _ROW_TABLES:
+                    new.insert(connection)
+                for name in ROW_TABLES:
                     if name in tables:
-                        self._insert(name, tables[name], "SELECT * FROM input_rows")
-                self._forget_input("input_rows")
-            self._insert_new(new)
+                        insert_rows(connection, name, tables[name])
+                forget_rows(connection)
+            new.insert(connection)
             self._advance(batch)
             with self._commits.committing():
                 connection.execute("COMMIT")
@@ -161,7 +125,7 @@ class DuckDbWriter:
             self._roll_back()
             raise
         finally:
-            self._forget_input("input_rows")
+            forget_rows(self._connection)
         self._known.commit()
 
     def checkpoint(self) -> Mapping[UUID, int]:
@@ -194,69 +158,33 @@ class DuckDbWriter:
         """
         if not rows:
             return
-        ids = [str(row.text_id) for row in rows for _ in row.vectors]
-        chunks = np.concatenate([np.arange(len(row.vectors), dtype=np.uint16) for row in rows])
-        vectors = np.concatenate([row.vectors for row in rows]).astype(np.float32, copy=False)
-        table = pa.table(
-            {
-                "text_id": pa.array(ids, pa.string()),
-                "chunk": pa.array(chunks),
-                "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
-            }
-        )
         try:
-            self._connection.register("input_vectors", table)
             self._connection.execute("BEGIN")
-            if replace:
-                self._connection.execute(
-                    "DELETE FROM embeddings WHERE model = ?"
-                    " AND text_id IN (SELECT text_id::UUID FROM input_vectors)",
-                    [model],
-                )
-            # With IN and NOT IN all vectors that are there would be put into a hash table: four times the time.
-            self._connection.execute(
-                "INSERT INTO embeddings SELECT i.text_id, i.chunk, ?, i.vector"
-                " FROM (SELECT text_id::UUID AS text_id, chunk, vector FROM input_vectors) i"
-                " SEMI JOIN texts USING (text_id)"
-                " ANTI JOIN (SELECT text_id FROM embeddings WHERE model = ?) e USING (text_id)",
-                [model, model],
-            )
+            insert_vectors(self._connection, rows, model=model, replace=replace)
             with self._commits.committing():
                 self._connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()
             raise self._unavailable("write vectors", error) from error
         finally:
-            self._forget_input("input_vectors")
+            forget_rows(self._connection)
 
     def retire(self, *, before_ns: int) -> Retired:
         """Delete records that ended before ``before_ns`` and what only they referred to; see the port."""
-        connection = self._connection
-        counts = dict.fromkeys(Signal, 0)
         self._known.forget()
         try:
-            connection.execute("BEGIN")
-            for table, end in _END_TIME.items():
-                row = connection.execute(
-                    f"DELETE FROM {table} WHERE {end} < ?::UBIGINT", [before_ns]
-                ).fetchone()
-                counts[_SIGNAL[table]] += row[0] if row else 0
-            texts = self._delete_unreferenced() if any(counts.values()) else []
-            for signal, count in counts.items():
-                self._add_to_totals(signal, retired=count)
-            with self._commits.committing(deletes=any(counts.values())):
-                connection.execute("COMMIT")
+            self._connection.execute("BEGIN")
+            retired = delete_ended(self._connection, before_ns)
+            with self._commits.committing(deletes=any(retired.records.values())):
+                self._connection.execute("COMMIT")
         except duckdb.Error as error:
             self._roll_back()
             raise self._unavailable("delete", error) from error
-        return Retired(counts, texts)
+        return retired
 
     def age_at(self, share: float) -> int | None:
         """Return the time before which that share of all records lies."""
-        union = " UNION ALL ".join(f"SELECT {end} AS ended FROM {table}" for table, end in _END_TIME.items())
-        return self._value(
-            f"SELECT approx_quantile(ended::HUGEINT, {share:.4f}::FLOAT)::UBIGINT FROM ({union})"
-        )
+        return self._value(AGE_AT.format(share=share))
 
     def used_bytes(self) -> int:
         """Return the bytes of the blocks that hold something, and of the log."""
@@ -270,55 +198,13 @@ class DuckDbWriter:
         """Close the writer's connection."""
         self._connection.close()
 
-    def _insert_new(self, new: _NewThings) -> None:
-        """Write what is not there yet: to look costs the more the more is there, however little is looked for."""
-        for name, table in new.take():
-            key = _KEYED[name]
-            rows = f"(SELECT DISTINCT ON ({key}) * FROM input_rows)" if key == "metric_id" else "input_rows"
-            # With NOT IN all that is there would be put into a hash table: four times the time.
-            self._insert(name, table, f"SELECT r.* FROM {rows} r ANTI JOIN {name} USING ({key})")
-
-    def _insert(self, name: str, table: pa.Table, rows: str) -> None:
-        # Unregistering is a statement too and fails in an aborted transaction, so it waits until after it.
-        self._connection.register("input_rows", table)
-        self._connection.execute(f"INSERT INTO {name} BY NAME {rows}")
-
     def _advance(self, batch: LoadBatch) -> None:
         spool = str(batch.spool)
         self._connection.execute("DELETE FROM spool_positions WHERE spool = ?", [spool])
         self._connection.execute("INSERT INTO spool_positions VALUES (?, ?)", [spool, batch.position])
         for signal, count in batch.records.items():
             if count:
-                self._add_to_totals(signal, stored=count)
-
-    def _add_to_totals(self, signal: Signal, *, stored: int = 0, retired: int = 0) -> None:
-        """Count in the transaction in hand.
-
-        Not by UPDATE: DuckDB lets no checkpoint begin while a question runs that is older than a committed UPDATE
-        (2.0; inserts and deletes do not matter), and then one question after the other puts it off.
-        """
-        before = self._connection.execute(
-            "DELETE FROM record_totals WHERE signal = ? RETURNING stored, retired", [signal.value]
-        ).fetchall()
-        for were_stored, were_retired in before:
-            self._connection.execute(
-                "INSERT INTO record_totals VALUES (?, ?, ?)",
-                [signal.value, were_stored + stored, were_retired + retired],
-            )
-
-    def _delete_unreferenced(self) -> list[UUID]:
-        execute = self._connection.execute
-        points = " UNION ALL ".join(f"SELECT metric_id FROM {table}" for table in _POINT_TABLES)
-        execute(f"DELETE FROM metrics WHERE metric_id NOT IN ({points})")
-        for table, key in (("resources", "resource_id"), ("scopes", "scope_id")):
-            used = " UNION ALL ".join(f"SELECT {key} FROM {name}" for name in ("spans", "logs", "metrics"))
-            execute(f"DELETE FROM {table} WHERE {key} NOT IN ({used})")
-        texts = " UNION ALL ".join(
-            f"SELECT text_id FROM {t} WHERE text_id IS NOT NULL" for t in ("spans", "logs")
-        )
-        gone = execute(f"DELETE FROM texts WHERE text_id NOT IN ({texts}) RETURNING text_id").fetchall()
-        execute("DELETE FROM embeddings WHERE text_id NOT IN (SELECT text_id FROM texts)")
-        return [row[0] for row in gone]
+                add_to_totals(self._connection, signal, stored=count)
 
     def _value(self, query: str, *values: Any) -> Any:
         """Return the one value of the one row; a result that is not read to its end would keep the connection."""
@@ -368,11 +254,6 @@ class DuckDbWriter:
         folder = self._store.path.parent
         reason = f"{cause} ({folder})" if cause else str(error).splitlines()[0]
         return StoreUnavailableError(f"the store could not {what}: {reason}")
-
-    def _forget_input(self, name: str) -> None:
-        """Let go of the Arrow memory that was read from."""
-        with contextlib.suppress(duckdb.Error):
-            self._connection.unregister(name)
 
     def _roll_back(self) -> None:
         self._known.roll_back()

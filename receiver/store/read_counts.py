@@ -9,8 +9,8 @@ from receiver.questions import RecordCounts
 from receiver.signals import Signal
 from receiver.store.read_filters import LOG_TIME
 from receiver.store.read_values import moment
+from receiver.store.row_tables import POINT_TABLES
 
-POINT_TABLES = ("metric_points", "histogram_points", "exponential_histogram_points", "summary_points")
 _BY_RESOURCE = {
     Signal.TRACES: "SELECT resource_id, count(*) AS records FROM spans GROUP BY resource_id",
     Signal.LOGS: "SELECT resource_id, count(*) AS records FROM logs GROUP BY resource_id",

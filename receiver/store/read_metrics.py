@@ -17,9 +17,9 @@ from receiver.questions import (
     MetricQuestion,
 )
 from receiver.signals import Signal
-from receiver.store.read_counts import POINT_TABLES
 from receiver.store.read_filters import Conditions, conditions
 from receiver.store.read_values import moment
+from receiver.store.row_tables import POINT_TABLES
 
 _DESCRIPTORS = (
     "(SELECT DISTINCT ON (metric_id) metric_id, resource_id, name, type, unit, description,"

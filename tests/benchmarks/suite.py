@@ -45,14 +45,16 @@ class Extent:
     steady_others_s: float
     """Of the runs with log records and with data points; 0: there are none."""
     column_rows: int
+    compared_s: float
+    """Of the runs that are compared with an empty handler; in the first seconds embedding has all words before it."""
     grpc_s: float
     """Of the empty handler's runs."""
     grpc_runs: int
     """Of the sizes that are compared with the empty handler, each run right behind one of the handler's."""
 
 
-SHORT = Extent(8, 1, 5, ("grpc",), 15, 1, 0, 491_520, 4, 1)
-FULL = Extent(15, 3, 8, ("grpc", "http"), 60, 5, 15, 1_228_800, 6, 3)
+SHORT = Extent(8, 1, 5, ("grpc",), 15, 1, 0, 491_520, 5, 4, 1)
+FULL = Extent(15, 3, 8, ("grpc", "http"), 60, 5, 15, 1_228_800, 20, 6, 3)
 
 
 def plans(extent: Extent, base: Plan) -> Iterator[tuple[str, Plan, int]]:
@@ -73,10 +75,11 @@ def plans(extent: Extent, base: Plan) -> Iterator[tuple[str, Plan, int]]:
     for transport in extent.transports:
         for batch in BATCHES:
             under_way = _UNDER_WAY_SMALL if batch <= 10 else base.under_way
-            plan = replace(
-                base, transport=transport, batch=batch, under_way=under_way, seconds=extent.batch_s
-            )
-            yield "batch", plan, extent.grpc_runs if compared(plan) else 1
+            plan = replace(base, transport=transport, batch=batch, under_way=under_way)
+            if compared(plan):
+                yield "batch", replace(plan, seconds=extent.compared_s), extent.grpc_runs
+            else:
+                yield "batch", replace(plan, seconds=extent.batch_s), 1
     steady = replace(base, rate=STEADY)
     yield "steady", replace(steady, seconds=extent.steady_s), extent.steady_runs
     if extent.steady_others_s:

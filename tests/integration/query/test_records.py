@@ -7,7 +7,7 @@ import asyncio
 from receiver.questions import Filters, MetricQuestion
 from receiver.signals import Signal
 from receiver.store.duckdb_reader import DuckDbReader
-from receiver.store.read_counts import POINT_TABLES
+from receiver.store.row_tables import POINT_TABLES
 from tests.support.store_rows import DIMENSION, MODEL, MS, T0, S, StoreRows, identity, trace
 
 
