@@ -33,9 +33,6 @@ _ANY_ADDRESS = ("0.0.0.0:", "[::]:")
 _GRACES, _LEAST_S = 3, 20.0
 """A stop that takes longer than so many times ``stop_timeout_s``, and so many seconds, waits for a disk in vain."""
 _SWITCH_INTERVAL_S = 0.002  # Python's own is 0.005
-_COLLECT_AFTER = 20_000
-"""Objects more than at the last collection. With Python's own 700 what waits for an answer is looked through all the time:
-2 % of the event loop's, for nothing."""
 
 
 @click.command()
@@ -161,7 +158,6 @@ async def _run(settings: Settings, *, take_over: bool) -> StopReport:
     for line in _welcome(settings, addresses):
         _say(line)
     gc.freeze()  # nor is it looked at later
-    gc.set_threshold(_COLLECT_AFTER)
     gc.enable()
     await asked.wait()
     _end_at_the_latest(max(_GRACES * settings.stop_timeout_s, _LEAST_S))

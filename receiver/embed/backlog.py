@@ -130,7 +130,7 @@ class EmbeddingBacklog:
         await done
 
     async def close(self) -> None:
-        """Stop; a batch in hand stays pending. Safe to call twice."""
+        """Stop; batches in hand stay pending. Safe to call twice."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -213,16 +213,16 @@ class EmbeddingBacklog:
             *(self._embedder.embed([text.model_text for text in batch]) for batch in batches),
             return_exceptions=True,
         )
-        done: list[list[PendingText]] = []
+        done: list[PendingText] = []
         rows: list[TextVectors] = []
         for batch, answer in zip(batches, answers, strict=True):
             if isinstance(answer, BaseException):
-                self._not_embedded([batch], answer)
+                self._not_embedded(batch, answer)
+            elif len(answer) != len(batch):
+                self._not_embedded(batch, ValueError(f"{len(answer)} vectors for {len(batch)} texts"))
             else:
-                done.append(batch)
-                rows += [
-                    TextVectors(text.text_id, chunks) for text, chunks in zip(batch, answer, strict=True)
-                ]
+                done += batch
+                rows += map(TextVectors, [text.text_id for text in batch], answer)
         if not done:
             return
         try:
@@ -238,15 +238,14 @@ class EmbeddingBacklog:
         for row in rows:
             self._failures.pop(row.text_id, None)
 
-    def _not_embedded(self, batches: Sequence[list[PendingText]], error: BaseException) -> None:
+    def _not_embedded(self, texts: list[PendingText], error: BaseException) -> None:
         """Note why there are no vectors: an outage, which costs no text anything, or the texts themselves."""
         if not isinstance(error, Exception):
             raise error
         if isinstance(error, RetryableError) and not isinstance(error, EmbeddingFailedError):
             self._outage = error
             return
-        for batch in batches:
-            self._failed(batch, error)
+        self._failed(texts, error)
 
     def _failed(self, batch: list[PendingText], error: Exception) -> None:
         self._metrics.embed_failed()

@@ -33,7 +33,7 @@ _LOGGER = logging.getLogger(__name__)
 _Vectors = list[NDArray[np.float32]]
 
 MAX_WAITING = 256
-"""Batches that may wait for a worker; the backlog never has more than a few, so these are questions."""
+"""Batches that may wait for a worker; the backlog has four for each at the most, so the others are questions."""
 _FIRST_BACK_OFF_S = 1.0
 _MAX_BACK_OFF_S = 30.0
 _CLOSE_GRACE_S = 0.3

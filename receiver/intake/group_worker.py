@@ -170,6 +170,7 @@ class GroupWorker:
             self._metrics.decoded(time.perf_counter() - started)
             if group.waiting:
                 self._committer.commit(group)
+            del waiting, group  # else their bodies would stay in memory until others come
 
     def _decoded(self, waiting: list[WaitingRequest]) -> Group:
         by_signal: dict[Signal, list[WaitingRequest]] = {}

@@ -62,12 +62,12 @@ class Lane:
                 await self._time_to_go.wait()
                 timer.cancel()
             await pace()
-            arrived, self._arrived, self._arrived_bytes = self._arrived, [], 0
+            self._handed_on.put(self._arrived)
+            self._arrived, self._arrived_bytes = [], 0
             self._some_arrived.clear()
             self._time_to_go.clear()
             gather_until = loop.time() + self._spacing_s if self._most_under_way >= _SIDE_BY_SIDE else 0.0
             self._most_under_way = 0
-            self._handed_on.put(arrived)
 
     def end(self) -> None:
         """Let the worker end once nothing is left. Threads: any."""

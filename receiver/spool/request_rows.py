@@ -12,7 +12,7 @@ from receiver.spool.pieces import joined
 from receiver.spool.spool_writer import SpoolWriter
 
 _STATEMENT_ROWS = 64
-_STATEMENT_VALUES = 2048
+_STATEMENT_KEYS = 2048
 _MOST_COPIED_BYTES = 256 << 10
 """Of payloads in a commit; more of them cost more to copy than to wait for the GIL a few times."""
 _RECORDS = "coalesce(CAST(records AS INTEGER), 0)"  # damaged bytes may have become another type
@@ -82,8 +82,8 @@ def insert(
             for start in range(0, len(rows), _STATEMENT_ROWS):
                 commit_views.append(connection, rows[start : start + _STATEMENT_ROWS])
             if by_themselves:
-                _insert_many(connection, "INTO payloads", payloads)
-            _insert_many(connection, "OR IGNORE INTO imports", import_keys)
+                _insert_many(connection, "INTO payloads", payloads, _STATEMENT_ROWS)
+            _insert_many(connection, "OR IGNORE INTO imports", import_keys, _STATEMENT_KEYS)
     return [(sequence, e.signal.value, e.records, len(e.payload)) for sequence, e in numbered]
 
 
@@ -150,11 +150,12 @@ def put_back(connection: sqlite3.Connection, first: int) -> list[tuple[int, str,
     return rows
 
 
-def _insert_many(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert the rows, many in a statement."""
-    size = _STATEMENT_VALUES // len(rows[0]) if rows else 1
-    for start in range(0, len(rows), size):
-        page = rows[start : start + size]
+def _insert_many(
+    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]], most: int
+) -> None:
+    """Insert the rows, up to ``most`` in a statement: the connection keeps statements, with what they were given."""
+    for start in range(0, len(rows), most):
+        page = rows[start : start + most]
         values = [value for row in page for value in row]
         row = f"({', '.join('?' * len(page[0]))})"
         connection.execute(f"INSERT {into} VALUES {', '.join([row] * len(page))}", values)

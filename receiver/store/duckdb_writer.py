@@ -22,7 +22,7 @@ from receiver.store.record_totals import add_to_totals
 from receiver.store.retired_rows import AGE_AT, delete_ended
 from receiver.store.row_moves import RowMoves
 from receiver.store.row_tables import ROW_TABLES
-from receiver.store.vector_rows import insert_vectors
+from receiver.store.vector_rows import insert_vectors, vector_table
 
 _NEW_BYTES = 4 << 20
 """Of things that stand in the store once: what a transaction brings of them is looked for together, up to this size."""
@@ -158,9 +158,10 @@ class DuckDbWriter:
         """
         if not rows:
             return
+        vectors = vector_table(rows)
         try:
             self._connection.execute("BEGIN")
-            insert_vectors(self._connection, rows, model=model, replace=replace)
+            insert_vectors(self._connection, vectors, model=model, replace=replace)
             with self._commits.committing():
                 self._connection.execute("COMMIT")
         except duckdb.Error as error:

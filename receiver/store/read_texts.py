@@ -19,7 +19,7 @@ _WITHOUT_VECTOR = "FROM texts t ANTI JOIN (SELECT text_id FROM embeddings WHERE 
 
 
 def pending_texts(cursor: duckdb.DuckDBPyConnection, model: str, limit: int) -> list[PendingText]:
-    """Return distinct texts without a vector of this model, the oldest rows first; at most ``limit``."""
+    """Return distinct texts without a vector of this model, the oldest rows first, of at most ``limit`` rows."""
     # The few are made distinct here: in the store all that wait would be grouped for them, four times the time.
     rows = cursor.execute(
         f"SELECT t.text_id, t.model_text {_WITHOUT_VECTOR} ORDER BY t.rowid LIMIT ?", [model, limit]

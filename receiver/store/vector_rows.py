@@ -13,20 +13,20 @@ from receiver.store.arrow_rows import INPUT_ROWS, offer_rows
 
 
 def insert_vectors(
-    connection: duckdb.DuckDBPyConnection, rows: Sequence[TextVectors], *, model: str, replace: bool
+    connection: duckdb.DuckDBPyConnection, vectors: pa.Table, *, model: str, replace: bool
 ) -> None:
     """Insert, in the transaction in hand; texts that have some of this model keep them, texts that are gone get none.
 
     Args:
         connection: Is in a transaction, after which the caller calls ``forget_rows``.
-        rows: At least one.
+        vectors: Of :func:`vector_table`.
         model: Identity of what made them.
         replace: They stand in the place of those that a text has.
 
     Raises:
         duckdb.Error: The transaction has failed.
     """
-    offer_rows(connection, _table(rows))
+    offer_rows(connection, vectors)
     if replace:
         connection.execute(
             f"DELETE FROM embeddings WHERE model = ? AND text_id IN (SELECT text_id::UUID FROM {INPUT_ROWS})",
@@ -42,7 +42,8 @@ def insert_vectors(
     )
 
 
-def _table(rows: Sequence[TextVectors]) -> pa.Table:
+def vector_table(rows: Sequence[TextVectors]) -> pa.Table:
+    """Return the vectors of at least one text, all of one length, for :func:`insert_vectors`."""
     ids = [str(row.text_id) for row in rows for _ in row.vectors]
     chunks = np.concatenate([np.arange(len(row.vectors), dtype=np.uint16) for row in rows])
     vectors = np.concatenate([row.vectors for row in rows]).astype(np.float32, copy=False)

@@ -12,6 +12,9 @@ from receiver.transport.endpoint import address_of, bind_sockets, parse_endpoint
 from receiver.transport.grpc_admission import server_credentials
 from receiver.transport.tls import ListenerTls
 
+STREAMS = 1_000
+"""Calls of one connection at a time. What is above it waits in the client, which lets later calls go first: with 256 under way
+and room for 128, one call in a hundred took half a second and the slowest eight."""
 _ATTEMPTS = 8
 
 
@@ -75,9 +78,7 @@ def _options(limits: LimitsConfig, *, beside: bool) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", limits.response_bytes),
         # Else a second receiver binds silently and gets half of the connections.
         ("grpc.so_reuseport", int(beside)),
-        # Per connection. What is above it waits in the client, which lets later calls go first: with 256 under way
-        # and room for 128, one call in a hundred took half a second and the slowest eight.
-        ("grpc.max_concurrent_streams", 1_000),
+        ("grpc.max_concurrent_streams", STREAMS),
         ("grpc.server_handshake_timeout_ms", 20_000),  # who has not even greeted by then is no client
         # A dead peer is noticed after 80 s; a client's own pings, however eager, are never punished.
         ("grpc.keepalive_time_ms", 60_000),

@@ -117,12 +117,17 @@ class Handover:
         return await self._intake.accept(request, wait_s=wait_s)
 
     def refuse(self, error: Exception, signal: Signal | None) -> ErrorAnswer:
-        """Return what the client is told about ``error``; count it, and log it if nobody foresaw it."""
+        """Return what the client is told about ``error``; count it, and log it if nobody foresaw it.
+
+        The error keeps nothing of the request afterwards. Its frames hold the body and one of them the error itself: the
+        body would stay in memory, counted by nobody, until the collector of such cycles came.
+        """
         if not isinstance(error, ReceiverError):
             _log.error("unexpected error in the %s listener", self._transport.value, exc_info=error)
         answer = error_answer(error, retry_after_s=self.limits.retry_after_s)
         if signal is not None:
             self._metrics.refused(signal, self._transport, answer.reason)
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         return answer
 
     def answered(self, signal: Signal, complete_at: float) -> None:

@@ -251,6 +251,15 @@ def test_texts_that_have_vectors_keep_them_and_unknown_texts_get_none(store: Sto
     assert store.rows("SELECT count(*) FROM embeddings") == [(4,)]
 
 
+def test_vectors_that_make_no_table_leave_no_transaction_open(store: Store) -> None:
+    """They are told at once, and the load after them works."""
+    odd = [TextVectors(UUID(int=n), np.eye(1, 4 + n, dtype=np.float32)) for n in range(2)]
+    with pytest.raises(ValueError, match="dimension"):
+        store.writer.write_embeddings(odd, model="m")
+    store.writer.load(store.batch(1, span_request(0)))
+    assert store.rows("SELECT count(*) FROM spans") == [(1,)]
+
+
 def test_vectors_may_replace_those_that_a_text_has(store: Store) -> None:
     """Code that brings a vector along means it, however fast the model was."""
     store.writer.load(store.batch(1, span_request(0)))

@@ -12,6 +12,7 @@ from receiver.embed import worker as embed_worker
 from receiver.intake import group_intake
 from receiver.loader import gathering, handover, loader, transactions
 from receiver.store import read_pool
+from receiver.transport import grpc_ports
 from receiver.transport import handover as transport_handover
 from tests.support.pages import text_of
 
@@ -33,6 +34,7 @@ _MIB = 20
         f"tried again after {loader._RETRY_S[0]} s up to {loader._RETRY_S[-1]:.0f} s",
         f"{texts._CACHE_TEXTS:,} texts",
         f"{pool.MAX_WAITING} batches in the pool",
+        f"on at most {grpc_ports.STREAMS:,} streams a connection",
         f"niced by {embed_worker._NICENESS}",
         f"{read_pool._WAITING_PER_READER} times as many waiting",
         f"{query_listener._CONNECTIONS} on the query listener",

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from receiver.config import EmbedConfig
 from receiver.embed import backlog as backlog_module
@@ -177,6 +179,19 @@ async def test_batches_are_written_together_and_one_that_fails_does_not_hold_the
             await backlog.wait_idle()
         assert written == [12, 1, 1, 1]
         assert len(texts.vectors) == len(index) == 15
+
+
+async def test_an_answer_with_too_few_vectors_does_not_end_the_backlog() -> None:
+    """Which text each vector is of cannot be told, so the texts are tried alone."""
+
+    class _Forgetful(HashingEmbedder):
+        async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> list[NDArray[np.float32]]:
+            return (await super().embed(texts, urgent=urgent))[: max(len(texts) - 1, 1)]
+
+    texts = _Texts([f"text {n}" for n in range(7)])
+    async with _running(texts, _Forgetful()) as (backlog, _):
+        await backlog.wait_idle()
+        assert len(texts.vectors) == 7
 
 
 async def test_more_texts_set_aside_than_the_queue_holds_do_not_block_the_others() -> None:
