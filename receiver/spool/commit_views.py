@@ -10,7 +10,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-APPENDED_COLUMNS = 12
+from receiver.spool.many_rows import insert_many
+
+STATEMENT_ROWS = 64
+"""Most rows that go into the queue with one statement."""
+_COLUMNS = 12
 # The views and triggers are the connection's, not the file's: its format knows nothing of them.
 _DEFINITIONS = (
     """CREATE TEMP VIEW appended AS SELECT
@@ -37,7 +41,7 @@ _DEFINITIONS = (
       DELETE FROM requests WHERE sequence BETWEEN new.first AND new.last;
     END""",
 )
-_NOTHING = (None,) * APPENDED_COLUMNS
+_NOTHING = (None,) * _COLUMNS
 _EXACT_ROWS = 8
 
 
@@ -48,22 +52,17 @@ def make_views(connection: sqlite3.Connection) -> None:
 
 
 def append(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    """Put rows of requests and of totals into the spool, in one statement.
+    """Put rows of requests and of totals into the spool, in one statement for each ``STATEMENT_ROWS`` of them.
 
     Rows that do nothing are added to make the numbers of rows few: each is a statement that SQLite has to compile.
 
     Args:
         connection: Knows the views.
-        rows: At least one, of ``APPENDED_COLUMNS`` values: requests have a sequence number, totals have duplicates.
+        rows: Of twelve values each, as the view ``appended`` has columns: requests have a sequence number, totals have duplicates.
             SQLite copies what goes through a view once more, so large payloads are better inserted by themselves.
     """
-    values = [value for row in rows for value in row]
-    number = len(rows)
-    if number > _EXACT_ROWS:
-        number += -number % _EXACT_ROWS
-        values += _NOTHING * (number - len(rows))
-    row = f"({', '.join('?' * APPENDED_COLUMNS)})"
-    connection.execute(f"INSERT INTO appended VALUES {', '.join([row] * number)}", values)
+    filling = -len(rows) % _EXACT_ROWS if len(rows) > _EXACT_ROWS else 0
+    insert_many(connection, "INTO appended", [*rows, *[_NOTHING] * filling], STATEMENT_ROWS)
 
 
 def take(connection: sqlite3.Connection, first: int, last: int) -> None:

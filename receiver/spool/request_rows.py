@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from receiver.ports import SpoolEntry
 from receiver.spool import commit_views
 from receiver.spool.accounts import BUCKET
+from receiver.spool.many_rows import insert_many
 from receiver.spool.pieces import joined
 from receiver.spool.spool_writer import SpoolWriter
 
-_STATEMENT_ROWS = 64
 _STATEMENT_KEYS = 2048
 _MOST_COPIED_BYTES = 256 << 10
 """Of payloads in a commit; more of them cost more to copy than to wait for the GIL a few times."""
@@ -74,16 +74,15 @@ def insert(
         (None, signal, accepted, *(None,) * 8, repeated) for signal, (accepted, repeated) in totals.items()
     ]
     import_keys = [(key,) for e in entries for key in e.import_keys]
-    if len(rows) <= _STATEMENT_ROWS and not import_keys and not by_themselves:
+    if len(rows) <= commit_views.STATEMENT_ROWS and not import_keys and not by_themselves:
         with writer.one_statement() as connection:
             commit_views.append(connection, rows)
     else:
         with writer.commit() as connection:
-            for start in range(0, len(rows), _STATEMENT_ROWS):
-                commit_views.append(connection, rows[start : start + _STATEMENT_ROWS])
+            commit_views.append(connection, rows)
             if by_themselves:
-                _insert_many(connection, "INTO payloads", payloads, _STATEMENT_ROWS)
-            _insert_many(connection, "OR IGNORE INTO imports", import_keys, _STATEMENT_KEYS)
+                insert_many(connection, "INTO payloads", payloads, commit_views.STATEMENT_ROWS)
+            insert_many(connection, "OR IGNORE INTO imports", import_keys, _STATEMENT_KEYS)
     return [(sequence, e.signal.value, e.records, len(e.payload)) for sequence, e in numbered]
 
 
@@ -148,17 +147,6 @@ def put_back(connection: sqlite3.Connection, first: int) -> list[tuple[int, str,
     connection.executemany("INSERT INTO payloads SELECT ?, payload FROM quarantine WHERE sequence = ?", moves)
     connection.execute("DELETE FROM quarantine")
     return rows
-
-
-def _insert_many(
-    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]], most: int
-) -> None:
-    """Insert the rows, up to ``most`` in a statement: the connection keeps statements, with what they were given."""
-    for start in range(0, len(rows), most):
-        page = rows[start : start + most]
-        values = [value for row in page for value in row]
-        row = f"({', '.join('?' * len(page[0]))})"
-        connection.execute(f"INSERT {into} VALUES {', '.join([row] * len(page))}", values)
 
 
 def _storable(text: str) -> str:
