@@ -29,13 +29,12 @@ def insert_vectors(
     offer_rows(connection, vectors)
     if replace:
         connection.execute(
-            f"DELETE FROM embeddings WHERE model = ? AND text_id IN (SELECT text_id::UUID FROM {INPUT_ROWS})",
+            f"DELETE FROM embeddings WHERE model = ? AND text_id IN (SELECT text_id FROM {INPUT_ROWS})",
             [model],
         )
     # With IN and NOT IN all vectors that are there would be put into a hash table: four times the time.
     connection.execute(
-        "INSERT INTO embeddings SELECT i.text_id, i.chunk, ?, i.vector"
-        f" FROM (SELECT text_id::UUID AS text_id, chunk, vector FROM {INPUT_ROWS}) i"
+        f"INSERT INTO embeddings SELECT i.text_id, i.chunk, ?, i.vector FROM {INPUT_ROWS} i"
         " SEMI JOIN texts USING (text_id)"
         " ANTI JOIN (SELECT text_id FROM embeddings WHERE model = ?) e USING (text_id)",
         [model, model],
@@ -44,12 +43,12 @@ def insert_vectors(
 
 def vector_table(rows: Sequence[TextVectors]) -> pa.Table:
     """Return the vectors of at least one text, all of one length, for :func:`insert_vectors`."""
-    ids = [str(row.text_id) for row in rows for _ in row.vectors]
+    ids = pa.array([row.text_id.bytes for row in rows for _ in row.vectors], pa.binary(16))
     chunks = np.concatenate([np.arange(len(row.vectors), dtype=np.uint16) for row in rows])
     vectors = np.concatenate([row.vectors for row in rows]).astype(np.float32, copy=False)
     return pa.table(
         {
-            "text_id": pa.array(ids, pa.string()),
+            "text_id": pa.ExtensionArray.from_storage(pa.uuid(), ids),
             "chunk": pa.array(chunks),
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
         }

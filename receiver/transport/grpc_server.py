@@ -203,9 +203,8 @@ class GrpcServer:
                 answer = await self._answer(signal, body, context, complete_at)
             except Exception as error:  # noqa: BLE001 - boundary: an exception here would become UNKNOWN
                 refusal = self._handover.refuse(error, signal)
-                body = (
-                    b""  # what abort() raises, gRPC keeps, and with it this frame, until the collector comes
-                )
+                # gRPC keeps what abort() raises, and with it this frame, until the collector of cycles comes.
+                body = b""
             else:
                 if self._gone is not None:
                     await self._gone.wait()

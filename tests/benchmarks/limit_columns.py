@@ -25,6 +25,7 @@ import pyarrow as pa
 from receiver.config import Settings
 from receiver.decode.decoder import ColumnDecoder
 from receiver.decode.flattener import ColumnFlattener
+from receiver.decode.identifiers import uuids
 from receiver.decode.nested_values import NestedValues
 from receiver.ports import ExportRequest, LoadBatch
 from receiver.signals import Signal
@@ -131,12 +132,8 @@ def _with_new_ids(table: pa.Table) -> pa.Table:
         if name in table.column_names:
             place = table.column_names.index(name)
             field = table.schema.field(name)
-            random = pa.py_buffer(os.urandom(width * len(table)))
-            if width == 8:
-                values = pa.array(np.frombuffer(random, np.uint64))
-            else:
-                storage = pa.Array.from_buffers(pa.binary(16), len(table), [None, random])
-                values = pa.ExtensionArray.from_storage(pa.uuid(), storage)
+            random = os.urandom(width * len(table))
+            values = pa.array(np.frombuffer(random, np.uint64)) if width == 8 else uuids(random, len(table))
             table = table.set_column(place, field, values)
     return table
 

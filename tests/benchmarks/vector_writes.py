@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from receiver.config import EmbedConfig, Settings
+from receiver.decode.identifiers import uuids
 from receiver.ports import LoadBatch, TextVectors
 from receiver.signals import Signal
 from receiver.store.duckdb_store import DuckDbStore
@@ -36,9 +37,7 @@ _PAGE = 20_000
 def _texts(count: int) -> pa.Table:
     words = [f"request {number} of a checkout failed: card {uuid4()} was declined" for number in range(count)]
     ids = b"".join(uuid4().bytes for _ in range(count))
-    storage = pa.Array.from_buffers(pa.binary(16), count, [None, pa.py_buffer(ids)])
-    text_ids = pa.ExtensionArray.from_storage(pa.uuid(), storage)
-    return pa.table({"text_id": text_ids, "text": words, "model_text": words})
+    return pa.table({"text_id": uuids(ids, count), "text": words, "model_text": words})
 
 
 def _vectors(ids: list[UUID], chance: np.random.Generator) -> list[TextVectors]:
